@@ -1,0 +1,34 @@
+//! Where things are inside a group's container.
+
+/// The group's folder and the agent's working directory.
+pub const GROUP: &str = "/workspace/group";
+/// Memory shared by all groups.
+pub const GLOBAL: &str = "/workspace/global";
+/// Answers and snapshots of the host; read-only.
+pub const IPC: &str = "/workspace/ipc";
+/// Where the agent drops messages to send; writable.
+pub const IPC_MESSAGES: &str = "/workspace/ipc/messages";
+/// Where the agent drops requests about tasks and groups; writable.
+pub const IPC_TASKS: &str = "/workspace/ipc/tasks";
+/// Where the operator's additional mounts appear.
+pub const EXTRA: &str = "/workspace/extra";
+/// The home directory of the container's user.
+pub const HOME: &str = "/home/node";
+/// State of `claude`.
+pub const CLAUDE_STATE: &str = "/home/node/.claude";
+/// State of `codex` (`CODEX_HOME`).
+pub const CODEX_STATE: &str = "/home/node/.codex";
+/// Directory of the group's broker socket.
+pub const BROKER_DIRECTORY: &str = "/run/longshore";
+/// The group's broker socket: the only way out.
+pub const BROKER_SOCKET: &str = "/run/longshore/broker.sock";
+/// Loopback port inside the container that `longshore-agent` forwards to [`BROKER_SOCKET`].
+///
+/// Each container has a network namespace of its own, so one number serves all.
+pub const BRIDGE_PORT: u16 = 7411;
+/// Base path of the Anthropic Messages API on the bridge; `/v1/messages` follows.
+pub const BROKER_ANTHROPIC: &str = "/anthropic";
+/// Base path of the OpenAI Responses API on the bridge; `/responses` follows.
+pub const BROKER_OPENAI: &str = "/openai/v1";
+/// What stands for a credential inside; the broker puts the real one in its place.
+pub const PLACEHOLDER_CREDENTIAL: &str = "longshore-placeholder";
