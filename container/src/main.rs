@@ -1,0 +1,45 @@
+//! `longshore-agent`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use longshore_agent::serve::{self, Options};
+use longshore_protocol::paths;
+
+/// The agent runner inside a group's container.
+#[derive(Parser)]
+#[command(name = "longshore-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run turns: one JSON command a line on stdin, one JSON event a line on stdout.
+    Serve {
+        /// Loopback port that leads to the broker; 0 takes any free one.
+        #[arg(long, hide = true, default_value_t = paths::BRIDGE_PORT)]
+        bridge_port: u16,
+        /// The broker's socket.
+        #[arg(long, hide = true, default_value = paths::BROKER_SOCKET)]
+        broker_socket: PathBuf,
+        /// The agent's working directory.
+        #[arg(long, hide = true, default_value = paths::GROUP)]
+        directory: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Serve { bridge_port, broker_socket, directory } => {
+            let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+            let home = home.map_or_else(|| PathBuf::from(paths::HOME), PathBuf::from);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let served = runtime.block_on(serve::serve(Options { bridge_port, broker_socket, directory, home }));
+            // A blocking file operation that hangs must not hold up the end.
+            runtime.shutdown_background();
+            served
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The turn loop: commands in, one turn at a time, events out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use longshore_protocol::{PROTOCOL_VERSION, ProviderKind, RunnerEvent, TurnRequest};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::bridge::Bridge;
+use crate::commands;
+use crate::emit::{self, Emitter, TurnEvents};
+use crate::family::{Family, Whom};
+use crate::provider::{End, Place, Step};
+use crate::queue::{Action, Input, TurnQueue};
+use crate::run::claude::ClaudeRunner;
+use crate::run::{self, Context, Halt};
+
+/// Rest between two sweeps for dead orphans.
+const REAP_REST: Duration = Duration::from_millis(200);
+
+/// Where the runner runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Loopback port that leads to the broker; 0 takes any free one.
+    pub bridge_port: u16,
+    /// The broker's socket.
+    pub broker_socket: PathBuf,
+    /// The agent's working directory.
+    pub directory: PathBuf,
+    /// The home directory of the container's user.
+    pub home: PathBuf,
+}
+
+/// Serves until stdin closes, stdout breaks or a signal asks to leave.
+///
+/// # Errors
+/// The bridge's port is taken, or signals cannot be received.
+pub async fn serve(options: Options) -> anyhow::Result<()> {
+    let bridge = Bridge::bind(options.bridge_port, options.broker_socket)
+        .await
+        .with_context(|| format!("cannot listen on loopback port {}", options.bridge_port))?;
+    let scratch = std::env::temp_dir().join(format!("longshore-agent-{}", Uuid::new_v4()));
+    let place = Place {
+        directory: options.directory,
+        home: options.home,
+        scratch: scratch.clone(),
+        bridge_port: bridge.port()?,
+    };
+    tokio::spawn(bridge.run());
+    let family = Arc::new(Family::gather());
+    reap_orphans(Arc::clone(&family))?;
+    let (emitter, writer) = emit::stdout();
+    let inputs = inputs(emitter.clone())?;
+    let agent_version = env!("CARGO_PKG_VERSION").to_owned();
+    emitter.send(&RunnerEvent::Ready { protocol: PROTOCOL_VERSION, agent_version }).await;
+    let mut runner = Runner {
+        context: Context { place, family: Arc::clone(&family) },
+        emitter,
+        queue: TurnQueue::default(),
+        inputs,
+        claude: ClaudeRunner::default(),
+    };
+    runner.serve().await;
+    runner.claude.close().await;
+    family.end(Whom::Everyone).await;
+    // It is made by the first launch that needs it.
+    let _ = std::fs::remove_dir_all(&scratch);
+    drop(runner);
+    writer.join();
+    Ok(())
+}
+
+/// Reaps orphans as they die.
+fn reap_orphans(family: Arc<Family>) -> anyhow::Result<()> {
+    let mut deaths = signal(SignalKind::child())?;
+    tokio::spawn(async move {
+        while deaths.recv().await.is_some() {
+            tokio::time::sleep(REAP_REST).await;
+            family.reap();
+        }
+    });
+    Ok(())
+}
+
+/// Commands from stdin; the first signal and a broken stdout end them, a second signal ends all.
+fn inputs(emitter: Emitter) -> anyhow::Result<mpsc::Receiver<Input>> {
+    let mut commands = commands::stdin();
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let input = tokio::select! {
+                input = commands.recv() => input.unwrap_or(Input::Closed),
+                _ = term.recv() => Input::Closed,
+                _ = int.recv() => Input::Closed,
+                () = emitter.closed() => Input::Closed,
+            };
+            let last = input == Input::Closed;
+            if sender.send(input).await.is_err() || last {
+                break;
+            }
+        }
+        // Dropping the emitter lets the writer end.
+        drop(emitter);
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        std::process::exit(143);
+    });
+    Ok(receiver)
+}
+
+enum Next {
+    Wait,
+    Run(Box<TurnRequest>),
+    Leave,
+}
+
+struct Runner {
+    context: Context,
+    emitter: Emitter,
+    queue: TurnQueue,
+    inputs: mpsc::Receiver<Input>,
+    claude: ClaudeRunner,
+}
+
+impl Runner {
+    async fn serve(&mut self) {
+        loop {
+            let input = tokio::select! {
+                input = self.inputs.recv() => input.unwrap_or(Input::Closed),
+                () = self.claude.idle() => continue,
+            };
+            let mut actions = self.queue.handle(input);
+            loop {
+                match act(actions, &self.emitter).await {
+                    Next::Wait => break,
+                    Next::Leave => return,
+                    Next::Run(request) => actions = self.run(&request).await,
+                }
+            }
+        }
+    }
+
+    /// Runs a turn to its terminal event.
+    async fn run(&mut self, request: &TurnRequest) -> Vec<Action> {
+        let (stop, stopped) = watch::channel(false);
+        let mut halt = Halt::new(stopped, request.time_limit_seconds);
+        let mut events = TurnEvents::new(self.emitter.clone(), request.turn.clone());
+        let (context, claude) = (&self.context, &mut self.claude);
+        let turn = async {
+            match request.provider {
+                ProviderKind::Claude => claude.run(context, request, &mut events, &mut halt).await,
+                ProviderKind::Codex => run::codex::run(context, request, &mut events, &mut halt).await,
+            }
+        };
+        tokio::pin!(turn);
+        let mut open = true;
+        let end: End = loop {
+            let input = tokio::select! {
+                end = &mut turn => break end,
+                input = self.inputs.recv(), if open => input,
+            };
+            open = input.is_some();
+            for action in self.queue.handle(input.unwrap_or(Input::Closed)) {
+                match action {
+                    Action::StopRunning => {
+                        stop.send_replace(true);
+                    }
+                    other => drop(act(vec![other], &self.emitter).await),
+                }
+            }
+        };
+        self.emitter.send(&Step::Ended(end).event(&request.turn)).await;
+        self.queue.handle(Input::TurnEnded)
+    }
+}
+
+/// Does what needs no turn, and says what comes next.
+async fn act(actions: Vec<Action>, emitter: &Emitter) -> Next {
+    let mut next = Next::Wait;
+    for action in actions {
+        match action {
+            Action::Start(request) => next = Next::Run(request),
+            Action::Leave => next = Next::Leave,
+            Action::Fail(turn, failure) => emitter.send(&RunnerEvent::Failed { turn, failure }).await,
+            Action::Complain(text) => eprintln!("longshore-agent: {text}"),
+            // No turn runs here.
+            Action::StopRunning => {}
+        }
+    }
+    next
+}
