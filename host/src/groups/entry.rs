@@ -1,0 +1,288 @@
+//! The file's own types. Their serde attributes and doc comments are the format: the checked-in JSON
+//! Schema and the host's own checks are both generated from them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use longshore_protocol::ProviderKind;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// The key of the file that is not a chat: where editors find the schema.
+pub const SCHEMA_KEY: &str = "$schema";
+
+/// A group's entry in the file; its key is the chat's id.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Entry {
+    /// The group's name, for people.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// The name of the group's folder under `groups/`: letters, digits, `_` and `-`. Its identity; no two groups share one.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"))]
+    pub folder: String,
+    /// What a message starts with to wake the agent. Default: `@` and the assistant's name.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// When the group was registered. For people.
+    #[schemars(length(max = 64))]
+    #[serde(rename = "added_at", skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<String>,
+    /// Whether only messages with the trigger wake the agent. Default: true. The main group never needs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires_trigger: Option<bool>,
+    /// Whether this is the one group that may act for all others. If no entry says so, it is the one whose folder is `main`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_main: Option<bool>,
+    /// Which CLI answers. Default: claude.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderName>,
+    /// Choices for the CLIs. Those for a CLI that is not the provider are kept for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_config: Option<ProviderConfig>,
+    /// Choices for the group's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<ContainerConfig>,
+    /// The IANA time zone of the group's people, such as `Europe/Berlin`. Default: the host's.
+    #[schemars(length(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Memory of the container: bytes, or a text such as `2g` or `512m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<MemoryLimit>,
+    /// CPUs of the container, such as 1.5.
+    #[schemars(range(min = 0.01, max = 1024.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Processes and threads in the container.
+    #[schemars(range(min = 32, max = 4_194_304))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<u32>,
+}
+
+/// A CLI by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderName {
+    /// Anthropic's `claude`.
+    #[default]
+    Claude,
+    /// OpenAI's `codex`.
+    Codex,
+}
+
+impl From<ProviderName> for ProviderKind {
+    fn from(name: ProviderName) -> Self {
+        match name {
+            ProviderName::Claude => Self::Claude,
+            ProviderName::Codex => Self::Codex,
+        }
+    }
+}
+
+/// Choices for the CLIs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// Choices for `codex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codex: Option<CodexConfig>,
+    /// Choices for `claude`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claude: Option<ClaudeConfig>,
+}
+
+/// Choices for `codex`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CodexConfig {
+    /// How freely the agent acts inside its container. Default: auto.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<ApprovalPolicy>,
+    /// How `codex` signs in. Default: whichever credential the host has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_method: Option<AuthMethod>,
+    /// Where the credential is. Default: brokered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// The model's name. Default: the CLI's own.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How long the model thinks, such as `low` or `high`. Default: the CLI's own.
+    #[schemars(length(min = 1, max = 32))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+    /// Whether a turn continues the CLI's session instead of starting a fresh one. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<bool>,
+    /// How the agent reaches the host. Default: files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<CodexTools>,
+    /// Further settings as in `codex -c key=value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_overrides: Option<BTreeMap<String, ConfigValue>>,
+}
+
+/// Choices for `claude`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaudeConfig {
+    /// How freely the agent acts inside its container. Default: auto.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<ApprovalPolicy>,
+    /// The model's name. Default: the CLI's own.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// How freely an agent acts inside its container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalPolicy {
+    /// Works in its folder without asking.
+    #[default]
+    Auto,
+    /// Reads and answers, and changes nothing.
+    Readonly,
+    /// No restriction but the container itself.
+    Full,
+}
+
+/// How `codex` signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// A ChatGPT plan.
+    Chatgpt,
+    /// An API key.
+    ApiKey,
+}
+
+/// Where a group's credential is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    /// With the host, which adds it to requests; the container never holds it.
+    #[default]
+    Brokered,
+    /// In the container, where the agent can read it.
+    Mounted,
+}
+
+/// How a `codex` agent reaches the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CodexTools {
+    /// By writing JSON files.
+    #[default]
+    Files,
+    /// By MCP tools.
+    Mcp,
+}
+
+/// Choices for a group's container.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContainerConfig {
+    /// Directories of the host that the agent sees, as far as the mount allowlist permits.
+    #[schemars(length(max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_mounts: Option<Vec<AdditionalMount>>,
+    /// How long a turn may take, in milliseconds.
+    #[schemars(range(min = 1000, max = 86_400_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// Whether the container is started before the first message. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prewarm: Option<bool>,
+    /// Accepted for files of an earlier format, and without effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+    /// Another image than the host's default.
+    #[schemars(length(min = 1, max = 256))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// A directory of the host that the agent sees.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdditionalMount {
+    /// The directory on the host; may start with `~`.
+    #[schemars(length(min = 1, max = 4096))]
+    pub host_path: String,
+    /// Its name under `/workspace/extra`. Default: the last part of the host path.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_path: Option<String>,
+    /// Whether the agent may only read. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readonly: Option<bool>,
+}
+
+/// Bytes as a number, or a text such as `2g`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemoryLimit(pub serde_json::Value);
+
+impl JsonSchema for MemoryLimit {
+    fn schema_name() -> Cow<'static, str> {
+        "MemoryLimit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"] })
+    }
+}
+
+/// A text, a number, or true or false.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigValue(pub serde_json::Value);
+
+impl JsonSchema for ConfigValue {
+    fn schema_name() -> Cow<'static, str> {
+        "ConfigValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// The whole file. Only a schema: the host reads it entry by entry.
+struct File;
+
+impl JsonSchema for File {
+    fn schema_name() -> Cow<'static, str> {
+        "registered_groups.json".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Which chats are served, by whom and how. Each key is a chat's id.",
+            "type": "object",
+            "properties": { SCHEMA_KEY: { "type": "string", "description": "Where editors find the schema." } },
+            "additionalProperties": generator.subschema_for::<Entry>(),
+        })
+    }
+}
+
+/// The JSON Schema of the file. Draft 7, because every editor knows it; without references, because it is small.
+#[must_use]
+pub fn file_schema() -> Schema {
+    settings().into_generator().into_root_schema_for::<File>()
+}
+
+/// The JSON Schema of one entry.
+pub(super) fn entry_schema() -> Schema {
+    settings().into_generator().into_root_schema_for::<Entry>()
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft07().for_deserialize().with(|settings| settings.inline_subschemas = true)
+}

@@ -1,0 +1,124 @@
+//! Does a message wake its group's agent? Pure, and each answer says why.
+
+mod trigger;
+
+use std::fmt;
+
+use longshore_protocol::channel::ChatMessage;
+
+pub use self::trigger::{is_usable_trigger, starts_with_trigger};
+use crate::groups::Group;
+
+/// What the host alone knows about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Authorship {
+    /// Whether the host itself sent this message. `from_me` does not tell: an operator who shares the
+    /// assistant's account says things too, and those count.
+    pub sent_by_host: bool,
+    /// Whether it answers a message that the host sent.
+    pub replies_to_host: bool,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// Its chat is no group: what it says is not kept.
+    Unregistered,
+    /// The assistant's own words come back.
+    Own,
+    /// Kept for the agent to read when something else wakes it.
+    Context(WhyContext),
+    /// Wakes the agent.
+    Wake(WhyWake),
+}
+
+/// Why a message wakes nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyContext {
+    /// It says nothing that could be answered.
+    Empty,
+    /// It is not addressed to the assistant.
+    NoTrigger {
+        /// What it would have had to start with.
+        trigger: String,
+    },
+}
+
+/// Why a message wakes the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyWake {
+    /// Every message of the main group does.
+    Main,
+    /// Every message of this group does.
+    NoTriggerRequired,
+    /// It starts with the trigger.
+    Trigger(String),
+    /// The platform marks it as addressed to the assistant.
+    Mention,
+    /// It answers the assistant.
+    Reply,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unregistered => f.write_str("ignored: the chat is not registered"),
+            Self::Own => f.write_str("ignored: the assistant said it"),
+            Self::Context(why) => write!(f, "context: {why}"),
+            Self::Wake(why) => write!(f, "wakes: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for WhyContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("no text"),
+            Self::NoTrigger { trigger } => write!(f, "no trigger `{trigger}`"),
+        }
+    }
+}
+
+impl fmt::Display for WhyWake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Main => f.write_str("main group"),
+            Self::NoTriggerRequired => f.write_str("no trigger required"),
+            Self::Trigger(trigger) => write!(f, "trigger `{trigger}`"),
+            Self::Mention => f.write_str("mention"),
+            Self::Reply => f.write_str("reply to the assistant"),
+        }
+    }
+}
+
+/// Decides about one message. `group` is the one that serves its chat; `assistant` is the assistant's
+/// name, whose `@name` is the trigger of a group that has none of its own.
+#[must_use]
+pub fn route(group: Option<&Group>, message: &ChatMessage, assistant: &str, authorship: Authorship) -> Route {
+    let Some(group) = group else { return Route::Unregistered };
+    if authorship.sent_by_host {
+        return Route::Own;
+    }
+    if trigger::is_blank(&message.text) {
+        return Route::Context(WhyContext::Empty);
+    }
+    if group.is_main {
+        return Route::Wake(WhyWake::Main);
+    }
+    if !group.requires_trigger {
+        return Route::Wake(WhyWake::NoTriggerRequired);
+    }
+    let trigger = group.trigger.clone().unwrap_or_else(|| format!("@{assistant}"));
+    if starts_with_trigger(&message.text, &trigger) {
+        Route::Wake(WhyWake::Trigger(trigger))
+    } else if message.mentions_me {
+        Route::Wake(WhyWake::Mention)
+    } else if authorship.replies_to_host {
+        Route::Wake(WhyWake::Reply)
+    } else {
+        Route::Context(WhyContext::NoTrigger { trigger })
+    }
+}
+
+#[cfg(test)]
+mod tests;
