@@ -1,0 +1,125 @@
+//! The thread that owns the connection, and group commit.
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreError;
+
+/// How many requests share one transaction at most: bounds how long the first of them waits.
+const BATCH: usize = 512;
+
+/// Where requests go, in order.
+#[derive(Clone)]
+pub(super) struct Requests(mpsc::Sender<Box<dyn Request>>);
+
+impl Requests {
+    /// Queues `work` and gives a future of its answer. The wait for a place in the queue is the
+    /// backpressure that channels feel when the disk is slower than they are.
+    pub(super) async fn enqueue<T, F>(&self, work: F) -> Result<Answer<T>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending { work: Some(work), result: None, answer };
+        self.0.send(Box::new(pending)).await.map_err(|_| StoreError::Closed)?;
+        Ok(Answer(answered))
+    }
+}
+
+/// The answer to a queued request, after its commit.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Answer<T> {
+    /// Waits for the commit.
+    ///
+    /// # Errors
+    /// Whatever kept the request from being committed.
+    pub async fn committed(self) -> Result<T, StoreError> {
+        self.0.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Starts the thread.
+pub(super) fn start(connection: Connection) -> Result<Requests, StoreError> {
+    let (requests, queue) = mpsc::channel(BATCH);
+    std::thread::Builder::new()
+        .name("store".into())
+        .spawn(move || serve(&connection, queue))
+        .map_err(|error| StoreError::Stalled(error.to_string()))?;
+    Ok(Requests(requests))
+}
+
+fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Request>>) {
+    let mut batch = Vec::new();
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let committed = transaction(connection, &mut batch);
+        for request in batch.drain(..) {
+            request.answer(&committed);
+        }
+    }
+    // The write-ahead log is folded back so that a copied file is whole.
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the store's last checkpoint failed");
+    }
+}
+
+fn transaction(connection: &Connection, batch: &mut [Box<dyn Request>]) -> Result<(), StoreError> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for request in batch.iter_mut() {
+        if let Err(error) = in_savepoint(connection, request.as_mut()) {
+            let _ = connection.execute_batch("ROLLBACK");
+            return Err(error.into());
+        }
+    }
+    connection.execute_batch("COMMIT").map_err(|error| {
+        let _ = connection.execute_batch("ROLLBACK");
+        error.into()
+    })
+}
+
+fn in_savepoint(connection: &Connection, request: &mut dyn Request) -> rusqlite::Result<()> {
+    connection.execute_batch("SAVEPOINT request")?;
+    if request.run(connection) {
+        connection.execute_batch("RELEASE request")
+    } else {
+        connection.execute_batch("ROLLBACK TO request; RELEASE request")
+    }
+}
+
+/// One request, whatever its answer's type.
+trait Request: Send {
+    /// Does the work; `false` when it failed and its changes are to be undone.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Tells the caller, once the transaction is over.
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    result: Option<rusqlite::Result<T>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Request for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.result = self.work.take().map(|work| work(connection));
+        !matches!(self.result, Some(Err(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>) {
+        let result = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error.into()),
+            (_, Err(error)) => Err(error.clone()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        // Nobody waits for the answer any more: the work is done all the same.
+        let _ = self.answer.send(result);
+    }
+}
