@@ -1,0 +1,104 @@
+//! One request: decided, dressed, sent on, and its answer streamed back.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Request, Response};
+use longshore_protocol::GroupId;
+use tracing::{debug, warn};
+
+use super::policy::{self, Api, Decision};
+use super::refusal::Refusal;
+use super::upstream::SendError;
+use super::{Broker, Credential};
+
+/// Twice what the largest API takes.
+pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+
+/// An answer: the upstream's, as it comes, or our own.
+pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
+
+/// Answers one request of a group's container.
+pub(super) async fn answer(
+    broker: &Broker,
+    group: &GroupId,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let method = request.method().clone();
+    let dialect = policy::dialect(request.uri());
+    let answered = match policy::decide(&method, request.uri(), request.headers()) {
+        Decision::Forward { api, path } => forward(broker, group, api, path, request).await,
+        Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
+        Decision::NoWebsocket => Err(Refusal::NoWebsocket),
+    };
+    Ok(match answered {
+        Ok(response) => response.map(Either::Left),
+        Err(refusal) => {
+            // An unreachable API is the operator's matter; the rest is the agent's.
+            if refusal.is_temporary() {
+                warn!(%group, reason = refusal.message(), "a model request failed");
+            } else {
+                debug!(%group, reason = refusal.message(), "refused");
+            }
+            refuse(&refusal, dialect)
+        }
+    })
+}
+
+async fn forward(
+    broker: &Broker,
+    group: &GroupId,
+    api: Api,
+    path: &'static str,
+    request: Request<Incoming>,
+) -> Result<Response<Incoming>, Refusal> {
+    let upstream = broker.upstreams.of(api);
+    if let Credential::None { hint } = upstream.credential {
+        return Err(Refusal::NoCredential { hint });
+    }
+    let too_large = Refusal::TooLarge { limit_bytes: MAX_REQUEST_BYTES };
+    if request.body().size_hint().lower() > MAX_REQUEST_BYTES as u64 {
+        return Err(too_large);
+    }
+    let origin = upstream.base.origin();
+    let broken = |cause: String| Refusal::Broken { origin: upstream.base.origin(), cause };
+    let (head, body) = request.into_parts();
+    let uri = upstream.base.join(path, head.uri.query()).map_err(|error| broken(error.to_string()))?;
+    let headers = policy::request_headers(&head.headers, api, upstream, group);
+    let mut outgoing = Request::new(Limited::new(body, MAX_REQUEST_BYTES));
+    *outgoing.method_mut() = head.method;
+    *outgoing.uri_mut() = uri;
+    *outgoing.headers_mut() = headers.map_err(|error| broken(error.to_string()))?;
+
+    let response = broker.connections.send(outgoing).await.map_err(|error| match error {
+        SendError::TooLarge => too_large,
+        SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
+        SendError::Broken(cause) => broken(cause),
+    })?;
+    debug!(%group, ?api, path, status = response.status().as_u16(), "forwarded");
+    let (head, body) = response.into_parts();
+    // Nothing else of the head: how the upstream spoke HTTP is that connection's matter.
+    let mut answer = Response::new(body);
+    *answer.status_mut() = head.status;
+    *answer.headers_mut() = policy::response_headers(&head.headers);
+    Ok(answer)
+}
+
+fn refuse(refusal: &Refusal, dialect: Api) -> Response<AnswerBody> {
+    let body = refusal.body(dialect).to_string();
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(body))));
+    *response.status_mut() = refusal.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !refusal.is_temporary() {
+        // Without it `claude` repeats a 401 for three minutes.
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    }
+    if matches!(refusal, Refusal::NoWebsocket) {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+    }
+    response
+}

@@ -1,0 +1,265 @@
+//! The way out of a sealed container.
+//!
+//! Each group has a unix socket in a directory of its own, mounted into that group's container only;
+//! so the socket is the group's identity and nothing that a client says can change it. Requests to the
+//! two model APIs are sent on with the operator's credential in place of whatever the client sent;
+//! everything else is refused. Bodies stream both ways and are never held, read or logged.
+//!
+//! A connection carries one request. It is a local one and costs nothing, and so no client holds a
+//! place without asking something, and none meets a connection that was closed for being idle.
+
+mod forward;
+pub mod policy;
+pub mod refusal;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_protocol::GroupId;
+use longshore_protocol::paths::PLACEHOLDER_CREDENTIAL;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tracing::{debug, error, warn};
+
+use self::policy::Api;
+use self::upstream::Connections;
+use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
+use crate::socket::SocketFile;
+
+/// The socket's name in the group's directory.
+const SOCKET: &str = "broker.sock";
+/// Connections of one group at once; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// All headers of a request together.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long a client may go on after its answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// Out of file descriptors, most likely: some may be free in a moment.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The two model APIs as the operator wants them reached.
+#[derive(Debug, Clone)]
+pub struct Upstreams {
+    /// For `claude`.
+    pub anthropic: Upstream,
+    /// For `codex`.
+    pub openai: Upstream,
+}
+
+/// One model API.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Where it is; `/v1/messages`, or for `OpenAI` `/responses`, follows.
+    pub base: BaseUrl,
+    /// What to show there.
+    pub credential: Credential,
+    /// Whether to add `x-longshore-group`: only for the rehearsal.
+    pub names_group: bool,
+}
+
+/// What to show to an API in place of what the client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing is set: requests are answered with this sentence and go nowhere.
+    None {
+        /// What the operator has to do.
+        hint: &'static str,
+    },
+    /// An API key: `x-api-key` at Anthropic, a bearer token at `OpenAI`.
+    ApiKey(Secret),
+    /// `Authorization: Bearer`.
+    Bearer(Secret),
+    /// As [`Credential::Bearer`], of a subscription. The CLI has to know, because it then adds a beta
+    /// header and prefers another model.
+    OauthBearer(Secret),
+    /// Both headers.
+    ApiKeyAndBearer {
+        /// For `x-api-key`.
+        api_key: Secret,
+        /// For `Authorization: Bearer`.
+        bearer: Secret,
+    },
+}
+
+const CLAUDE_HINT: &str = "no credential for claude: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or \
+                           CLAUDE_CODE_OAUTH_TOKEN in .env and start longshore again";
+const CODEX_HINT: &str =
+    "no credential for codex: set CODEX_API_KEY or OPENAI_API_KEY in .env and start longshore again";
+
+impl Upstreams {
+    /// The real APIs, or the operator's gateways, with the operator's credentials.
+    #[must_use]
+    pub fn from_config(config: &Config) -> Self {
+        let claude = match config.claude.credential.clone() {
+            None => Credential::None { hint: CLAUDE_HINT },
+            Some(ClaudeCredential::ApiKey(key)) => Credential::ApiKey(key),
+            Some(ClaudeCredential::AuthToken(token)) => Credential::Bearer(token),
+            Some(ClaudeCredential::OauthToken(token)) => Credential::OauthBearer(token),
+            Some(ClaudeCredential::ApiKeyAndAuthToken { api_key, auth_token }) => {
+                Credential::ApiKeyAndBearer { api_key, bearer: auth_token }
+            }
+        };
+        let codex = config.codex.api_key.clone().map_or(Credential::None { hint: CODEX_HINT }, Credential::ApiKey);
+        Self {
+            anthropic: Upstream {
+                base: config.claude.base_url.clone().unwrap_or_else(BaseUrl::anthropic),
+                credential: claude,
+                names_group: false,
+            },
+            openai: Upstream {
+                base: config.codex.base_url.clone().unwrap_or_else(BaseUrl::openai),
+                credential: codex,
+                names_group: false,
+            },
+        }
+    }
+
+    /// Stand-ins for both APIs, which are told the group and never shown a real credential.
+    #[must_use]
+    pub fn rehearsal(anthropic: BaseUrl, openai: BaseUrl) -> Self {
+        let upstream = |base| Upstream { base, credential: Credential::ApiKey(Secret::stand_in()), names_group: true };
+        Self { anthropic: upstream(anthropic), openai: upstream(openai) }
+    }
+
+    /// The variables that a container needs so that each CLI behaves as with the real kind of credential.
+    ///
+    /// Without a credential the CLIs get a key's placeholder too: then they ask, and show our answer.
+    #[must_use]
+    pub fn placeholders(&self) -> Vec<(&'static str, &'static str)> {
+        let claude: &[&str] = match self.anthropic.credential {
+            Credential::None { .. } | Credential::ApiKey(_) => &["ANTHROPIC_API_KEY"],
+            Credential::Bearer(_) => &["ANTHROPIC_AUTH_TOKEN"],
+            Credential::OauthBearer(_) => &["CLAUDE_CODE_OAUTH_TOKEN"],
+            Credential::ApiKeyAndBearer { .. } => &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
+        };
+        claude.iter().chain(&["LONGSHORE_API_KEY"]).map(|name| (*name, PLACEHOLDER_CREDENTIAL)).collect()
+    }
+
+    fn of(&self, api: Api) -> &Upstream {
+        match api {
+            Api::Anthropic => &self.anthropic,
+            Api::OpenAi => &self.openai,
+        }
+    }
+}
+
+/// Forwards the requests of all groups.
+pub struct Broker {
+    upstreams: Upstreams,
+    connections: Connections,
+}
+
+impl Broker {
+    /// Connects to nothing yet.
+    #[must_use]
+    pub fn new(upstreams: Upstreams) -> Arc<Self> {
+        Arc::new(Self { upstreams, connections: Connections::default() })
+    }
+
+    /// See [`Upstreams::placeholders`].
+    #[must_use]
+    pub fn placeholders(&self) -> Vec<(&'static str, &'static str)> {
+        self.upstreams.placeholders()
+    }
+
+    /// Opens the group's socket, `<directory>/broker.sock`, and serves it until the link is dropped.
+    ///
+    /// `directory` must be the group's alone; it is made (mode 0755) if there is none, and an older
+    /// socket in it is replaced. Only `owner`, a user and a group id, can connect; without it only the
+    /// host's own user.
+    ///
+    /// # Errors
+    /// The directory or the socket cannot be made or given to `owner`, or there is no tokio runtime.
+    pub fn open(
+        self: &Arc<Self>,
+        group: &GroupId,
+        directory: &Path,
+        owner: Option<(u32, u32)>,
+    ) -> io::Result<BrokerLink> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let (socket, listener) = SocketFile::bind(&directory.join(SOCKET), owner)?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let accepting = runtime.spawn(accept(Arc::clone(self), group.clone(), listener)).abort_handle();
+        Ok(BrokerLink { accepting, socket })
+    }
+}
+
+/// A group's open socket. Dropping it ends the group's connections and removes the file.
+pub struct BrokerLink {
+    accepting: AbortHandle,
+    socket: SocketFile,
+}
+
+impl BrokerLink {
+    /// The socket's path on the host.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.socket.path()
+    }
+}
+
+impl Drop for BrokerLink {
+    fn drop(&mut self) {
+        // The task owns the connections, so they end with it.
+        self.accepting.abort();
+    }
+}
+
+async fn accept(broker: Arc<Broker>, group: GroupId, listener: UnixListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(Arc::clone(&broker), group.clone(), stream));
+                }
+                Err(error) => {
+                    warn!(%group, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Err(failure) = ended {
+                    error!(%group, %failure, "a connection panicked");
+                }
+            }
+        }
+    }
+}
+
+async fn serve(broker: Arc<Broker>, group: GroupId, stream: UnixStream) {
+    let service = service_fn(|request| forward::answer(&broker, &group, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match connection.without_shutdown().await {
+        Ok(answered) => linger(answered.io.into_inner()).await,
+        // A client that leaves early is the usual end of an interrupted turn.
+        Err(error) => debug!(%group, %error, "a connection ended early"),
+    }
+}
+
+/// Lets a client that was answered early finish its request. Closing under it would reset the
+/// connection, and it would report that in place of the answer.
+async fn linger(mut stream: UnixStream) {
+    if stream.shutdown().await.is_ok() {
+        // However it ends, nobody waits for it.
+        let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! What the broker itself answers, in the words of the API that was asked: pure.
+//!
+//! Both CLIs show `error.message` to the person who reads the log, so it says what to do.
+
+use hyper::{Method, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::policy::{self, Api};
+
+/// Why a request did not go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// None of the few requests that are allowed.
+    Forbidden {
+        /// What was asked, shortened: `GET /x`.
+        asked: String,
+    },
+    /// Websockets are not offered.
+    NoWebsocket,
+    /// The operator has set no credential for this API.
+    NoCredential {
+        /// What to set.
+        hint: &'static str,
+    },
+    /// The body is over the limit.
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The API could not be reached.
+    Unreachable {
+        /// Its scheme, host and port.
+        origin: String,
+        /// Why.
+        cause: String,
+    },
+    /// The API was reached and did not answer as HTTP does.
+    Broken {
+        /// Its scheme, host and port.
+        origin: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Refusal {
+    /// Of a request that is not allowed.
+    #[must_use]
+    pub fn forbidden(method: &Method, uri: &Uri) -> Self {
+        // The query may hold anything; the path says enough.
+        let place = uri.authority().map_or_else(String::new, |authority| format!("{}{authority}", scheme(uri)));
+        let asked = format!("{method} {place}{}", uri.path());
+        Self::Forbidden { asked: asked.chars().take(200).collect() }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NoWebsocket => StatusCode::UPGRADE_REQUIRED,
+            Self::NoCredential { .. } => StatusCode::UNAUTHORIZED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unreachable { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// Whether the same request may go through a moment later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
+    }
+
+    /// The sentence in the answer.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Forbidden { asked } => {
+                format!("`{asked}` is not allowed from this container; allowed are: {}", policy::allowed())
+            }
+            Self::NoWebsocket => "websockets are not offered here; use plain requests".to_owned(),
+            Self::NoCredential { hint } => (*hint).to_owned(),
+            Self::TooLarge { limit_bytes } => format!("the request is larger than {limit_bytes} bytes"),
+            Self::Unreachable { origin, cause } => format!("cannot reach `{origin}`: {cause}"),
+            Self::Broken { origin, cause } => format!("`{origin}` broke off: {cause}"),
+        }
+    }
+
+    /// The answer's JSON, in the error shape of `api`.
+    #[must_use]
+    pub fn body(&self, api: Api) -> Value {
+        let message = self.message();
+        match api {
+            // https://docs.anthropic.com/en/api/errors
+            Api::Anthropic => {
+                let kind = match self {
+                    Self::Forbidden { .. } => "permission_error",
+                    Self::NoWebsocket => "invalid_request_error",
+                    Self::NoCredential { .. } => "authentication_error",
+                    Self::TooLarge { .. } => "request_too_large",
+                    Self::Unreachable { .. } | Self::Broken { .. } => "api_error",
+                };
+                json!({"type": "error", "error": {"type": kind, "message": message}})
+            }
+            // https://platform.openai.com/docs/guides/error-codes
+            Api::OpenAi => {
+                let (kind, code) = match self {
+                    Self::Forbidden { .. } => ("invalid_request_error", "forbidden"),
+                    Self::NoWebsocket => ("invalid_request_error", "upgrade_not_offered"),
+                    Self::NoCredential { .. } => ("invalid_request_error", "invalid_api_key"),
+                    Self::TooLarge { .. } => ("invalid_request_error", "request_too_large"),
+                    Self::Unreachable { .. } | Self::Broken { .. } => ("server_error", "bad_gateway"),
+                };
+                json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+            }
+        }
+    }
+}
+
+fn scheme(uri: &Uri) -> String {
+    uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_told_in_both_dialects() {
+        let origin = || "https://api.example".to_owned();
+        let mut told = String::new();
+        for refusal in [
+            Refusal::forbidden(&Method::GET, &Uri::from_static("/anthropic/v1/files?secret=1")),
+            Refusal::forbidden(&Method::CONNECT, &Uri::from_static("example.com:443")),
+            Refusal::forbidden(&Method::GET, &Uri::from_static("http://example.com/x?y")),
+            Refusal::NoWebsocket,
+            Refusal::NoCredential { hint: "no credential for claude: set it" },
+            Refusal::TooLarge { limit_bytes: 1024 },
+            Refusal::Unreachable { origin: origin(), cause: "connection refused".to_owned() },
+            Refusal::Broken { origin: origin(), cause: "connection closed".to_owned() },
+        ] {
+            writeln!(told, "{}", refusal.status()).unwrap();
+            writeln!(told, "  {}\n  {}", refusal.body(Api::Anthropic), refusal.body(Api::OpenAi)).unwrap();
+        }
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_long_path_is_shortened() {
+        let uri = format!("/{}", "x".repeat(10_000)).parse().unwrap();
+        assert!(Refusal::forbidden(&Method::GET, &uri).message().len() < 600);
+    }
+}
