@@ -1,0 +1,155 @@
+//! Containers: one per group, sealed, kept warm.
+//!
+//! [`ContainerRuntime`] is what the host needs of an engine; `docker` is the real one and tests bring
+//! a process runtime. Nothing outside this folder and `broker` assumes that a container's files and
+//! sockets are local.
+
+pub mod docker;
+pub mod image;
+pub mod installation;
+pub mod mounts;
+pub mod resident;
+pub mod spec;
+
+use std::fmt;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use longshore_protocol::GroupId;
+use thiserror::Error;
+use tokio::io::AsyncWrite;
+
+pub use self::installation::Installation;
+pub use self::spec::ContainerSpec;
+
+/// The engine's id of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..12).unwrap_or(&self.0))
+    }
+}
+
+/// What the host needs of a container engine.
+#[async_trait]
+pub trait ContainerRuntime: Send + Sync + 'static {
+    /// Whether the engine answers, and which it is (for `status`).
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] when it does not.
+    async fn ping(&self) -> Result<String, RuntimeError>;
+
+    /// What the image says about itself.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ImageMissing`] and [`RuntimeError::ImageProtocol`] tell what to do.
+    async fn image(&self, reference: &str) -> Result<ImageInfo, RuntimeError>;
+
+    /// Creates the container, attaches to it and starts it, in that order.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running; nothing is left behind then.
+    async fn start(&self, spec: &ContainerSpec) -> Result<Attached, RuntimeError>;
+
+    /// Kills and removes the container. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] or [`RuntimeError::Refused`].
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// The containers of the installation with this root hash, by label and never by name.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`].
+    async fn list(&self, root_hash: &str) -> Result<Vec<Existing>, RuntimeError>;
+}
+
+/// A running container with its streams. Dropping it lets the container be.
+///
+/// `output` must be read: a container whose output nobody takes stands still.
+pub struct Attached {
+    /// The engine's id.
+    pub id: ContainerId,
+    /// The runner's stdin. Closing our end does not close the container's.
+    pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What the runner writes, as it comes: pieces of any size. Its end says nothing; ask `exit`.
+    pub output: BoxStream<'static, Result<Output, RuntimeError>>,
+    /// Ends when the container has ended, or when the engine lost it from sight or us from its streams
+    /// ([`RuntimeError::Unavailable`]: the container may run on, and nobody hears it). Does nothing
+    /// until it is awaited; once `output` has ended it does end, too.
+    pub exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
+}
+
+/// A piece of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Protocol lines.
+    Stdout(Bytes),
+    /// Anything a person may want to read when something is wrong.
+    Stderr(Bytes),
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit status; 137 when it was killed.
+    pub code: i64,
+    /// The kernel killed something in it for want of memory.
+    pub out_of_memory: bool,
+}
+
+/// What an image's labels say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// The engine's id of the image.
+    pub id: String,
+    /// Version of the `claude` CLI inside, if labelled.
+    pub claude: Option<String>,
+    /// Version of the `codex` CLI inside, if labelled.
+    pub codex: Option<String>,
+}
+
+/// A container that exists, running or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    /// The engine's id.
+    pub id: ContainerId,
+    /// Whose it is, if its label can be read.
+    pub group: Option<GroupId>,
+    /// Whether it runs now.
+    pub running: bool,
+}
+
+/// Why the engine did not do it.
+#[derive(Debug, Clone, Error)]
+pub enum RuntimeError {
+    /// No answer from the engine: not installed, not started, restarting, or no permission.
+    #[error("the container engine does not answer: {0}")]
+    Unavailable(String),
+    /// The image is not there.
+    #[error("the agent image `{image}` is missing; run `longshore image build`")]
+    ImageMissing {
+        /// The reference that was asked for.
+        image: String,
+    },
+    /// The image is there and was made for another release.
+    #[error(
+        "the agent image `{image}` speaks protocol {found} and this host speaks {expected}; run `longshore image build`"
+    )]
+    ImageProtocol {
+        /// The reference that was asked for.
+        image: String,
+        /// What its label says.
+        found: String,
+        /// What the host needs.
+        expected: u32,
+    },
+    /// The engine answered and refused.
+    #[error("the container engine refused: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,146 @@
+//! What of the host a container sees, and the folders that must exist for it.
+//!
+//! [`plan`] decides and touches nothing; [`prepare`](prepare::prepare) makes it so. Every source lies
+//! under the installation's root and belongs to one group or to all; the root itself, the database,
+//! `.env`, other groups' folders and the engine's socket are never among them.
+
+pub mod prepare;
+
+use std::path::PathBuf;
+
+use longshore_protocol::{GroupId, paths};
+
+use super::installation::Installation;
+
+pub use self::prepare::{PrepareError, prepare};
+
+/// One folder of the host in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The host's folder: absolute, and existing by the time the container starts.
+    pub source: PathBuf,
+    /// Where the container sees it.
+    pub target: String,
+    /// What the container may do there.
+    pub access: Access,
+}
+
+/// What a container may do with a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read only.
+    ReadOnly,
+    /// Read and write.
+    ReadWrite,
+}
+
+impl Mount {
+    /// An operator's additional mount, at `/workspace/extra/<name>`. Whether the allowlist permits it
+    /// is decided by whoever calls this.
+    #[must_use]
+    pub fn extra(name: &str, source: PathBuf, access: Access) -> Self {
+        Self { source, target: format!("{}/{name}", paths::EXTRA), access }
+    }
+}
+
+/// The mounts that every container of the group has; an outer target comes before what lies in it.
+#[must_use]
+pub fn plan(installation: &Installation, group: &GroupId, is_main: bool) -> Vec<Mount> {
+    use Access::{ReadOnly, ReadWrite};
+    let mount = |source, target: &str, access| Mount { source, target: target.to_owned(), access };
+    let ipc = installation.ipc_folder(group);
+    vec![
+        mount(installation.group_folder(group), paths::GROUP, ReadWrite),
+        mount(installation.global_folder(), paths::GLOBAL, if is_main { ReadWrite } else { ReadOnly }),
+        mount(ipc.clone(), paths::IPC, ReadOnly),
+        mount(ipc.join("messages"), paths::IPC_MESSAGES, ReadWrite),
+        mount(ipc.join("tasks"), paths::IPC_TASKS, ReadWrite),
+        mount(installation.claude_folder(group), paths::CLAUDE_STATE, ReadWrite),
+        mount(installation.codex_folder(group), paths::CODEX_STATE, ReadWrite),
+        // Connecting to a socket needs no write access to its folder, so nobody inside can replace it.
+        mount(installation.broker_folder(group), paths::BROKER_DIRECTORY, ReadOnly),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn installation() -> Installation {
+        Installation { root: "/srv/longshore".into(), root_hash: "0123456789ab".into(), uid: 1000, gid: 1000 }
+    }
+
+    fn table(is_main: bool) -> String {
+        plan(&installation(), &"family".parse().unwrap(), is_main)
+            .iter()
+            .map(|mount| format!("{} <- {} {:?}\n", mount.target, mount.source.display(), mount.access))
+            .collect()
+    }
+
+    #[test]
+    fn a_group_sees_its_own_folders_and_reads_what_is_shared() {
+        insta::assert_snapshot!(table(false), @r"
+        /workspace/group <- /srv/longshore/groups/family ReadWrite
+        /workspace/global <- /srv/longshore/groups/global ReadOnly
+        /workspace/ipc <- /srv/longshore/data/ipc/family ReadOnly
+        /workspace/ipc/messages <- /srv/longshore/data/ipc/family/messages ReadWrite
+        /workspace/ipc/tasks <- /srv/longshore/data/ipc/family/tasks ReadWrite
+        /home/node/.claude <- /srv/longshore/data/sessions/family/.claude ReadWrite
+        /home/node/.codex <- /srv/longshore/data/codex/family/.codex ReadWrite
+        /run/longshore <- /srv/longshore/data/broker/family ReadOnly
+        ");
+    }
+
+    #[test]
+    fn the_main_group_may_write_what_is_shared_and_differs_in_nothing_else() {
+        assert_eq!(table(true), table(false).replace("groups/global ReadOnly", "groups/global ReadWrite"),);
+        assert_ne!(table(true), table(false));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_outside_the_group_and_what_is_shared_is_ever_mounted(
+            name in "[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
+            other in "[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
+            is_main in any::<bool>(),
+        ) {
+            prop_assume!(!name.eq_ignore_ascii_case("global") && !other.eq_ignore_ascii_case("global") && name != other);
+            let (group, other): (GroupId, GroupId) = (name.parse().unwrap(), other.parse().unwrap());
+            let installation = installation();
+            let root = &installation.root;
+            let secrets = [
+                root.clone(),
+                root.join(".env"),
+                root.join("groups"),
+                root.join("data"),
+                root.join("data/registered_groups.json"),
+                root.join("data/longshore.db"),
+                root.join("data/ipc"),
+                root.join("data/sessions"),
+                root.join("data/codex"),
+                root.join("data/broker"),
+                "/var/run/docker.sock".into(),
+                "/run/docker.sock".into(),
+            ];
+            let theirs: Vec<PathBuf> = plan(&installation, &other, is_main)
+                .into_iter()
+                .map(|mount| mount.source)
+                .filter(|source| *source != installation.global_folder())
+                .collect();
+            let exposes = |source: &Path, hidden: &Path| hidden.starts_with(source);
+            for mount in plan(&installation, &group, is_main) {
+                for hidden in secrets.iter().chain(&theirs) {
+                    prop_assert!(!exposes(&mount.source, hidden), "{mount:?} exposes {}", hidden.display());
+                }
+                prop_assert!(mount.source.starts_with(root) && mount.target.starts_with('/'));
+                let own = mount.source.components().any(|part| part.as_os_str() == group.as_str());
+                prop_assert!(own || mount.source == installation.global_folder(), "{mount:?} is nobody's");
+                prop_assert!(!mount.source.components().any(|part| matches!(part, std::path::Component::ParentDir)));
+            }
+        }
+    }
+}

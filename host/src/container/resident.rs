@@ -1,0 +1,364 @@
+//! Resident containers: one per group, started at its first turn and kept warm between turns.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use jiff::tz::TimeZone;
+use longshore_protocol::line::{Line, LineBuffer};
+use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, RunnerCommand, RunnerEvent};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::installation::Installation;
+use super::spec::{ContainerSpec, Limits, SpecInput};
+use super::{ContainerId, ContainerRuntime, Exit, Output, RuntimeError, mounts};
+use crate::broker::{Broker, BrokerLink};
+use crate::groups::Group;
+use crate::queue::dispatch::GroupSlot;
+use crate::stop::Stop;
+
+/// How long a container may take until its runner says `ready`.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+/// Events of a runner that nobody has read yet; beyond them the container waits.
+const EVENTS: usize = 256;
+/// How much of what a container wrote to stderr is kept for the log.
+const STDERR_TAIL: usize = 4096;
+
+/// What residents are made of and for how long they stay.
+pub struct ResidentSettings {
+    /// The installation that they belong to.
+    pub installation: Installation,
+    /// The agent image for groups that name none.
+    pub image: String,
+    /// The time zone for groups that name none.
+    pub timezone: String,
+    /// How long a resident may be idle.
+    pub idle_timeout: Duration,
+    /// How many idle residents are kept at most; the one idle for longest goes first.
+    pub max_idle: usize,
+}
+
+/// The resident containers of the installation.
+pub struct Residents {
+    runtime: Arc<dyn ContainerRuntime>,
+    broker: Arc<Broker>,
+    settings: ResidentSettings,
+    idle: Mutex<HashMap<GroupId, Resident>>,
+    /// Set once a dead host's containers are gone: before that, none of ours may be started.
+    reaped: OnceCell<()>,
+}
+
+/// A warm container, held by the turn that uses it or kept idle.
+pub struct Resident {
+    id: ContainerId,
+    generation: u64,
+    memory_bytes: u64,
+    stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    events: mpsc::Receiver<RunnerEvent>,
+    exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
+    ready: bool,
+    idle_since: Instant,
+    _pump: AbortOnDropHandle<()>,
+    _link: BrokerLink,
+}
+
+impl Residents {
+    /// No residents yet.
+    #[must_use]
+    pub fn new(runtime: Arc<dyn ContainerRuntime>, broker: Arc<Broker>, settings: ResidentSettings) -> Self {
+        Self { runtime, broker, settings, idle: Mutex::default(), reaped: OnceCell::new() }
+    }
+
+    /// The group's resident, started now if there is none that fits the group's configuration.
+    ///
+    /// # Errors
+    /// Whatever keeps a container from running.
+    pub async fn acquire(&self, slot: &GroupSlot, group: &Group) -> Result<Resident, RuntimeError> {
+        let idle = self.locked().remove(slot.group());
+        if let Some(resident) = idle {
+            if resident.generation == group.generation && !resident.events.is_closed() {
+                return Ok(resident);
+            }
+            self.retire(resident).await;
+        }
+        self.start(group).await
+    }
+
+    /// Keeps the resident warm for the group's next turn.
+    pub async fn put_back(&self, slot: &GroupSlot, mut resident: Resident) {
+        resident.idle_since = Instant::now();
+        let surplus = {
+            let mut idle = self.locked();
+            idle.insert(slot.group().clone(), resident);
+            let oldest = idle.iter().min_by_key(|(_, resident)| resident.idle_since).map(|(group, _)| group.clone());
+            if idle.len() > self.settings.max_idle { oldest.and_then(|group| idle.remove(&group)) } else { None }
+        };
+        if let Some(resident) = surplus {
+            self.retire(resident).await;
+        }
+    }
+
+    /// Ends a resident: its container is killed and removed.
+    pub async fn retire(&self, resident: Resident) {
+        if let Err(error) = self.runtime.remove(&resident.id).await {
+            // Its label lets the next start of the host find it.
+            tracing::warn!(container = %resident.id, %error, "a container could not be removed");
+        }
+    }
+
+    /// Removes, once, what a dead host left behind: every container with this installation's label.
+    ///
+    /// # Errors
+    /// When the engine does not answer; the next call tries again.
+    pub async fn ready_engine(&self) -> Result<(), RuntimeError> {
+        self.reaped
+            .get_or_try_init(async || {
+                let orphans = self.runtime.list(&self.settings.installation.root_hash).await?;
+                for orphan in &orphans {
+                    self.runtime.remove(&orphan.id).await?;
+                }
+                if !orphans.is_empty() {
+                    tracing::info!(count = orphans.len(), "removed containers that an earlier run left behind");
+                }
+                Ok(())
+            })
+            .await
+            .copied()
+    }
+
+    /// Whether the agent image is there and fits.
+    ///
+    /// # Errors
+    /// Says what to do.
+    pub async fn check_image(&self) -> Result<(), RuntimeError> {
+        self.runtime.image(&self.settings.image).await.map(drop)
+    }
+
+    /// Ends every idle resident.
+    pub async fn close(&self) {
+        let all: Vec<Resident> = self.locked().drain().map(|(_, resident)| resident).collect();
+        for resident in all {
+            self.retire(resident).await;
+        }
+    }
+
+    /// Retires residents whose idle time is over, until told to stop.
+    pub async fn tend(&self, stop: Stop) {
+        loop {
+            let limit = self.settings.idle_timeout;
+            let next = self.locked().values().map(|resident| resident.idle_since + limit).min();
+            // A resident that becomes idle while this sleeps ends no earlier than a whole idle time from now.
+            let wait = next.map_or(limit, |at| at.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            let now = Instant::now();
+            let over: Vec<Resident> = self
+                .locked()
+                .extract_if(|_, resident| now.duration_since(resident.idle_since) >= limit)
+                .map(|(_, resident)| resident)
+                .collect();
+            for resident in over {
+                self.retire(resident).await;
+            }
+        }
+    }
+
+    /// The groups that have a warm container waiting.
+    #[must_use]
+    pub fn warm(&self) -> Vec<GroupId> {
+        self.locked().keys().cloned().collect()
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<GroupId, Resident>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn start(&self, group: &Group) -> Result<Resident, RuntimeError> {
+        let settings = &self.settings;
+        let installation = &settings.installation;
+        let image = group.container.image.as_deref().unwrap_or(&settings.image);
+        self.ready_engine().await?;
+        self.runtime.image(image).await?;
+        let refused = |error: &dyn std::fmt::Display| RuntimeError::Refused(error.to_string());
+        let (owned, id) = (installation.clone(), group.id.clone());
+        let prepared = tokio::task::spawn_blocking(move || mounts::prepare(&owned, &id)).await;
+        prepared.map_err(|error| refused(&error))?.map_err(|error| refused(&error))?;
+        let directory = installation.broker_folder(&group.id);
+        let link = self
+            .broker
+            .open(&group.id, &directory, Some((installation.uid, installation.gid)))
+            .map_err(|error| refused(&error))?;
+        let placeholders = self.broker.placeholders();
+        let spec = ContainerSpec::new(&SpecInput {
+            installation,
+            group: &group.id,
+            is_main: group.is_main,
+            generation: group.generation,
+            image,
+            timezone: group.timezone.as_ref().and_then(TimeZone::iana_name).unwrap_or(&settings.timezone),
+            placeholders: &placeholders,
+            additional_mounts: &[],
+            limits: limits(group),
+        });
+        let memory_bytes = spec.limits.memory_bytes;
+        let attached = self.runtime.start(&spec).await?;
+        tracing::info!(container = %attached.id, group = %group.id, "container started");
+        let (sender, events) = mpsc::channel(EVENTS);
+        let pump = tokio::spawn(pump(attached.output, sender, group.id.clone()));
+        Ok(Resident {
+            id: attached.id,
+            generation: group.generation,
+            memory_bytes,
+            stdin: attached.stdin,
+            events,
+            exit: attached.exit,
+            ready: false,
+            idle_since: Instant::now(),
+            _pump: AbortOnDropHandle::new(pump),
+            _link: link,
+        })
+    }
+}
+
+impl Resident {
+    /// The engine's id of the container.
+    #[must_use]
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Writes one command line.
+    ///
+    /// # Errors
+    /// The failure of the turn, if the container takes no input any more.
+    pub async fn command(&mut self, command: &RunnerCommand) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(command).map_err(|error| internal(error.to_string()))?;
+        line.push(b'\n');
+        let written = async {
+            self.stdin.write_all(&line).await?;
+            self.stdin.flush().await
+        };
+        match written.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(&error.to_string()).await),
+        }
+    }
+
+    /// The runner's next event; the first one of a container is checked to be a fitting `ready`.
+    ///
+    /// # Errors
+    /// The failure of the turn, if the container ended or does not speak our protocol.
+    pub async fn event(&mut self) -> Result<RunnerEvent, Failure> {
+        if self.ready {
+            return match self.events.recv().await {
+                Some(event) => Ok(event),
+                None => Err(self.lost("its output ended").await),
+            };
+        }
+        match tokio::time::timeout(READY_LIMIT, self.events.recv()).await {
+            Ok(Some(RunnerEvent::Ready { protocol, agent_version })) if protocol == PROTOCOL_VERSION => {
+                self.ready = true;
+                Ok(RunnerEvent::Ready { protocol, agent_version })
+            }
+            Ok(Some(event)) => Err(Failure::new(
+                "image",
+                FailureKind::Config,
+                format!(
+                    "the runner began with {event:?} and not with protocol {PROTOCOL_VERSION}; run `longshore image build`"
+                ),
+            )),
+            Ok(None) => Err(self.lost("it ended before it was ready").await),
+            Err(_) => Err(Failure::new("container", FailureKind::Transport, "the runner was not ready in 30 s")),
+        }
+    }
+
+    /// Why the container is no longer there.
+    async fn lost(&mut self, symptom: &str) -> Failure {
+        let exit = tokio::time::timeout(Duration::from_secs(5), &mut self.exit).await;
+        // A future that has ended may not be polled again.
+        self.exit = Box::pin(std::future::pending());
+        match exit {
+            Ok(Ok(Exit { code: 137, out_of_memory: true })) => {
+                let limit = self.memory_bytes / (1024 * 1024);
+                Failure::new("container", FailureKind::OutOfMemory, format!("killed at its limit of `{limit} MiB`"))
+            }
+            Ok(Ok(Exit { code, .. })) => internal(format!("{symptom}; the container exited with status {code}")),
+            Ok(Err(error)) => Failure::new("container", FailureKind::Transport, error.to_string()),
+            Err(_) => internal(format!("{symptom}; the container still runs")),
+        }
+    }
+}
+
+/// The operator's limits over the defaults.
+fn limits(group: &Group) -> Limits {
+    let default = Limits::default();
+    let milli_cpus = group.container.nano_cpus.map(|nano| u32::try_from(nano / 1_000_000).unwrap_or(u32::MAX));
+    Limits {
+        memory_bytes: group.container.memory_bytes.unwrap_or(default.memory_bytes),
+        milli_cpus: milli_cpus.unwrap_or(default.milli_cpus),
+        pids: group.container.pids.unwrap_or(default.pids),
+    }
+}
+
+fn internal(message: String) -> Failure {
+    Failure::new("container", FailureKind::Internal, message)
+}
+
+/// Reads a container's output all the time, in a turn or not, so that it never blocks on a full pipe.
+async fn pump(
+    mut output: BoxStream<'static, Result<Output, RuntimeError>>,
+    events: mpsc::Sender<RunnerEvent>,
+    group: GroupId,
+) {
+    let mut lines = LineBuffer::default();
+    let mut stderr = Vec::new();
+    while let Some(piece) = output.next().await {
+        match piece {
+            Ok(Output::Stdout(bytes)) => {
+                for line in lines.push(&bytes) {
+                    if let Some(event) = read(&line, &group)
+                        && events.send(event).await.is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+            Ok(Output::Stderr(bytes)) => {
+                stderr.extend_from_slice(&bytes[bytes.len().saturating_sub(STDERR_TAIL)..]);
+                stderr.drain(..stderr.len().saturating_sub(STDERR_TAIL));
+                tracing::debug!(%group, stderr = %String::from_utf8_lossy(&bytes).trim_end(), "container");
+            }
+            Err(error) => {
+                tracing::warn!(%group, %error, "a container's output broke off");
+                break;
+            }
+        }
+    }
+    if !stderr.is_empty() {
+        tracing::info!(%group, stderr = %String::from_utf8_lossy(&stderr).trim_end(), "a container ended; its last words");
+    }
+}
+
+fn read(line: &Line, group: &GroupId) -> Option<RunnerEvent> {
+    match line {
+        Line::Complete(bytes) => match serde_json::from_slice(bytes) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::warn!(%group, %error, "a runner wrote a line that is no event; skipped");
+                None
+            }
+        },
+        Line::TooLong { bytes } => {
+            tracing::warn!(%group, bytes, "a runner wrote a line that is too long; skipped");
+            None
+        }
+    }
+}
