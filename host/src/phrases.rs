@@ -1,0 +1,229 @@
+//! Every sentence that the host itself says to a chat. Pure.
+//!
+//! One calm sentence that says what happened and what to do. No jargon; settings and commands are named
+//! only where an operator has to act. A provider's own words stay in the log.
+
+use longshore_protocol::{Failure, FailureKind, ProviderKind};
+
+/// What a chat is told when the host ended in the middle of a turn that had spoken.
+pub const INTERRUPTED: &str = "I was interrupted; what I said last may be incomplete.";
+
+/// What a chat is told when a turn is given up.
+///
+/// `spoke` says whether the agent had said something before, so that the sentence follows on it.
+#[must_use]
+pub fn failure(failure: &Failure, provider: ProviderKind, spoke: bool) -> String {
+    let (what, advice) = explanation(failure, provider);
+    let start = if spoke { "I could not finish" } else { "I could not answer" };
+    format!("{start}: {what}; {advice}.")
+}
+
+/// What happened, and what to do about it.
+fn explanation(failure: &Failure, provider: ProviderKind) -> (String, String) {
+    let name = product(provider);
+    match failure.kind {
+        FailureKind::Auth => credentials(failure, provider),
+        FailureKind::Config => configuration(failure, provider),
+        FailureKind::InvalidOptions => {
+            (format!("{name} did not accept its settings"), operator("check this group's `providerConfig`"))
+        }
+        FailureKind::InvalidEvent => {
+            (format!("I could not read what {name} answered"), operator("run `longshore image build`"))
+        }
+        FailureKind::MissingResult => (format!("{name} ended without an answer"), "please ask again".into()),
+        FailureKind::Timeout => (
+            "it took longer than I may work on one request".into(),
+            "please ask for less at once, or have the operator raise `timeout` in this group's `containerConfig`"
+                .into(),
+        ),
+        FailureKind::RateLimited => (format!("the usage limit of {name} is reached"), come_back(failure)),
+        FailureKind::Transport => (format!("{name} could not be reached"), "please try again in a few minutes".into()),
+        FailureKind::StaleSession => {
+            ("our earlier conversation is no longer there".into(), "please say it again to start a new one".into())
+        }
+        FailureKind::Context => (
+            "it is more text than I can take in at once".into(),
+            "please ask with less text, or in smaller parts".into(),
+        ),
+        FailureKind::OutOfMemory => out_of_memory(failure),
+        FailureKind::Stopped => ("I was stopped".into(), "please ask again if you still need it".into()),
+        FailureKind::Internal => (
+            "something went wrong on my side".into(),
+            "please try again, and if it happens again have the operator read the log of the host".into(),
+        ),
+    }
+}
+
+fn credentials(failure: &Failure, provider: ProviderKind) -> (String, String) {
+    let name = product(provider);
+    let missing = mentions(failure, &["no credential", "not logged in", "no api key", "missing credential"]);
+    let settings = match provider {
+        ProviderKind::Claude => "`ANTHROPIC_API_KEY` or `CLAUDE_CODE_OAUTH_TOKEN`",
+        ProviderKind::Codex => "`CODEX_API_KEY` or `OPENAI_API_KEY`",
+    };
+    if missing {
+        (
+            format!("I have no access to {name} yet"),
+            operator(&format!("set {settings} in `.env` and start Longshore again")),
+        )
+    } else if mentions(failure, &["credit balance", "quota exceeded", "billing", "upgrade to plus"]) {
+        (format!("the account for {name} has no credit left"), operator("check its plan and billing"))
+    } else {
+        (
+            format!("{name} did not accept my credentials"),
+            operator(&format!("renew {settings} in `.env` and start Longshore again")),
+        )
+    }
+}
+
+fn configuration(failure: &Failure, provider: ProviderKind) -> (String, String) {
+    let name = product(provider);
+    if mentions(failure, &["not supported when using codex with a chatgpt account"]) {
+        (
+            "the model chosen for this group cannot be used with a ChatGPT account".into(),
+            operator("remove `model` from this group's `providerConfig`, or set `OPENAI_API_KEY` in `.env`"),
+        )
+    } else if mentions(failure, &["longshore image build"]) {
+        let what = if mentions(failure, &["protocol"]) {
+            "the agent image was made for another release"
+        } else {
+            "the agent image is missing"
+        };
+        (what.into(), operator("run `longshore image build`"))
+    } else if mentions(failure, &["container engine"]) {
+        ("the container engine does not start my workplace".into(), operator("find the reason in the log of the host"))
+    } else if mentions(failure, &["model"]) {
+        (
+            format!("{name} does not know the model chosen for this group, or may not use it"),
+            operator("check `model` in this group's `providerConfig`"),
+        )
+    } else {
+        ("a setting of this group cannot work".into(), operator("find the reason in the log of the host"))
+    }
+}
+
+/// The host writes the limit into the failure in backticks, such as `2 GiB`.
+fn out_of_memory(failure: &Failure) -> (String, String) {
+    let limit = failure.message.split('`').nth(1).filter(|limit| !limit.is_empty() && limit.len() <= 20);
+    let what = match limit {
+        Some(limit) => format!("it needed more memory than the {limit} that I may use"),
+        None => "it needed more memory than I may use".into(),
+    };
+    (what, "please ask for less at once, or have the operator raise this group's `memoryLimit`".into())
+}
+
+fn come_back(failure: &Failure) -> String {
+    match failure.retry_after_seconds {
+        None | Some(0) => "please try again later".into(),
+        Some(seconds) => format!("please try again in {}", duration(seconds)),
+    }
+}
+
+/// A time to wait as people say it, rounded up.
+fn duration(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..=90 => return "a minute".into(),
+        91..=5_400 => (seconds.div_ceil(60), "minutes"),
+        5_401..=129_600 => (seconds.div_ceil(3_600), "hours"),
+        _ => (seconds.div_ceil(86_400), "days"),
+    };
+    format!("{count} {unit}")
+}
+
+fn operator(deed: &str) -> String {
+    format!("the operator can {deed}")
+}
+
+fn product(provider: ProviderKind) -> &'static str {
+    match provider {
+        ProviderKind::Claude => "Claude",
+        ProviderKind::Codex => "Codex",
+    }
+}
+
+fn mentions(failure: &Failure, any: &[&str]) -> bool {
+    let message = failure.message.to_lowercase();
+    any.iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every kind, and the messages that make a difference.
+    const TABLE: &[(FailureKind, &str, Option<u64>)] = &[
+        (FailureKind::Auth, "Failed to authenticate. API Error: 401", None),
+        (FailureKind::Auth, "Not logged in · Please run /login", None),
+        (FailureKind::Auth, "no credential for this provider", None),
+        (FailureKind::Auth, "Credit balance is too low", None),
+        (FailureKind::Auth, "Quota exceeded. Check your plan and billing details.", None),
+        (FailureKind::Config, "the setting `x` cannot work", None),
+        (FailureKind::Config, "There's an issue with the selected model (x).", None),
+        (FailureKind::Config, "The 'gpt-x' model is not supported when using Codex with a ChatGPT account.", None),
+        (FailureKind::Config, "the agent image `a` is missing; run `longshore image build`", None),
+        (
+            FailureKind::Config,
+            "the agent image `a` speaks protocol 2 and this host speaks 1; run `longshore image build`",
+            None,
+        ),
+        (FailureKind::Config, "the container engine refused: invalid mount", None),
+        (FailureKind::InvalidOptions, "unknown option", None),
+        (FailureKind::InvalidEvent, "a line could not be read", None),
+        (FailureKind::MissingResult, "no result", None),
+        (FailureKind::Timeout, "600 s", None),
+        (FailureKind::RateLimited, "slow down", None),
+        (FailureKind::RateLimited, "slow down", Some(30)),
+        (FailureKind::RateLimited, "slow down", Some(1_000)),
+        (FailureKind::RateLimited, "slow down", Some(17_000)),
+        (FailureKind::RateLimited, "slow down", Some(400_000)),
+        (FailureKind::Transport, "Connection refused", None),
+        (FailureKind::StaleSession, "No conversation found", None),
+        (FailureKind::Context, "Prompt is too long", None),
+        (FailureKind::OutOfMemory, "killed at its limit of `2 GiB`", None),
+        (FailureKind::OutOfMemory, "killed", None),
+        (FailureKind::Stopped, "stopped", None),
+        (FailureKind::Internal, "panicked at `x`", None),
+    ];
+
+    fn case(kind: FailureKind, message: &str, retry_after_seconds: Option<u64>) -> Failure {
+        Failure { retry_after_seconds, ..Failure::new("claude", kind, message) }
+    }
+
+    #[test]
+    fn every_failure_has_its_sentence() {
+        let mut table = String::new();
+        for provider in ProviderKind::ALL {
+            for (kind, message, after) in TABLE {
+                let sentence = failure(&case(*kind, message, *after), provider, false);
+                writeln!(table, "{provider} {kind:?} ({message})\n    {sentence}").unwrap();
+            }
+        }
+        insta::assert_snapshot!("failures", table);
+    }
+
+    #[test]
+    fn a_failure_after_words_follows_on_them() {
+        assert_eq!(
+            failure(&case(FailureKind::Transport, "", None), ProviderKind::Codex, true),
+            "I could not finish: Codex could not be reached; please try again in a few minutes."
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_sentence_is_short_and_never_repeats_the_providers_words(
+            message in "[A-Z]{6,12}( `[a-z]{30,60}`)?",
+            row in proptest::sample::select(TABLE.to_vec()),
+            after in proptest::option::of(any::<u64>()),
+        ) {
+            let sentence = failure(&case(row.0, &message, after), ProviderKind::Claude, true);
+            prop_assert!(!sentence.contains(&message));
+            prop_assert!(sentence.len() < 240 && !sentence.contains('\n'));
+            prop_assert!(sentence.ends_with('.'));
+        }
+    }
+}

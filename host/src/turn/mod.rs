@@ -1,0 +1,8 @@
+//! One turn of one group: what the agent is told, how its events are read, how the turn ends.
+
+mod cut;
+pub mod fold;
+pub mod prelude;
+pub mod prompt;
+pub mod recover;
+pub mod run;

@@ -1,0 +1,28 @@
+//! Turns that a host left running when it died, or that panicked.
+
+use longshore_protocol::{Failure, FailureKind, GroupId};
+
+use super::run::TurnRunner;
+use crate::phrases;
+use crate::store::StoreError;
+use crate::store::turns::EndTurn;
+
+/// Closes turns that are marked running and do not run: one that said nothing is tried again, one
+/// that spoke is over, and the chat is told that the answer may be incomplete.
+///
+/// # Errors
+/// What the store says.
+pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usize, StoreError> {
+    let interrupted = runner.store.interrupted_turns(group.cloned()).await?;
+    for turn in &interrupted {
+        let failure = Failure::new("host", FailureKind::Internal, "the host ended during the turn");
+        let end = if turn.said {
+            EndTurn::GaveUp { failure, notice: vec![phrases::INTERRUPTED.to_owned()] }
+        } else {
+            EndTurn::Retry { failure, at: runner.clock.now(), counted: true, forget_session: false }
+        };
+        tracing::warn!(turn = %turn.id, said = turn.said, attempt = turn.attempt, "an interrupted turn was recovered");
+        runner.store.end_turn(turn.id.clone(), end, runner.clock.now()).await?;
+    }
+    Ok(interrupted.len())
+}

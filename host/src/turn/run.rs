@@ -1,0 +1,346 @@
+//! Running a turn: the only code that talks to a container.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest};
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
+use super::prelude::{MEMORY_BYTES, Petitions, PreludeInput, SharedMemory, prelude};
+use super::prompt::{PromptInput, PromptLimits, PromptMessage, Standing, prompt};
+use crate::channel::chunk::chunk;
+use crate::clock::Clock;
+use crate::container::RuntimeError;
+use crate::container::resident::{Resident, Residents};
+use crate::deliver::Outbound;
+use crate::groups::Group;
+use crate::groups::watch::Snapshot;
+use crate::memory::Memory;
+use crate::phrases;
+use crate::queue::dispatch::{GroupSlot, Work};
+use crate::queue::state::Next;
+use crate::store::turns::{Begin, BeginTurn, BegunTurn, CoveredMessage, EndTurn};
+use crate::store::{Store, StoreError};
+
+/// How much longer than its time limit a turn may take before its container is killed: the runner
+/// enforces the limit itself and needs a moment to end the provider.
+const LIMIT_GRACE: Duration = Duration::from_secs(30);
+/// How long a turn waits when the engine does not answer.
+const ENGINE_BACKOFF: [i64; 5] = [1, 2, 5, 10, 30];
+
+/// What a turn is run with.
+pub struct TurnRunner {
+    /// The store.
+    pub store: Store,
+    /// The containers.
+    pub residents: Arc<Residents>,
+    /// The groups as they are now.
+    pub groups: watch::Receiver<Arc<Snapshot>>,
+    /// The way to the channels.
+    pub outbound: Outbound,
+    /// Memory files.
+    pub memory: Memory,
+    /// The time.
+    pub clock: Clock,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The time zone for groups that name none.
+    pub time_zone: TimeZone,
+    /// How many messages a prompt holds at most.
+    pub max_messages: usize,
+    /// A turn's time limit for groups that set none.
+    pub time_limit: Duration,
+    /// The Codex model for groups that name none.
+    pub codex_model: Option<String>,
+    /// How often in a row the engine did not answer.
+    pub engine_refusals: std::sync::atomic::AtomicU32,
+}
+
+impl Work for Arc<TurnRunner> {
+    fn run(&self, slot: GroupSlot) -> BoxFuture<'static, ()> {
+        let runner = self.clone();
+        Box::pin(async move {
+            let next = match runner.look(&slot).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::error!(group = %slot.group(), %error, "a turn could not be recorded; trying again");
+                    Next::After(runner.later(Duration::from_secs(5)))
+                }
+            };
+            slot.finish(next);
+        })
+    }
+
+    fn panicked(&self, group: GroupId) -> BoxFuture<'static, ()> {
+        let runner = self.clone();
+        Box::pin(async move {
+            if let Err(error) = super::recover::recover(&runner, Some(&group)).await {
+                tracing::error!(%group, %error, "a turn that panicked could not be closed");
+            }
+        })
+    }
+
+    fn waiting(&self) -> BoxFuture<'static, Vec<GroupId>> {
+        let runner = self.clone();
+        Box::pin(async move {
+            let groups = runner.groups.borrow().groups.clone();
+            let pairs = groups.iter().map(|group| (group.id.clone(), group.chat.clone())).collect();
+            runner.store.groups_with_work(pairs).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "the store could not say what waits");
+                Vec::new()
+            })
+        })
+    }
+}
+
+impl TurnRunner {
+    /// Runs what waits for the group, if anything does.
+    async fn look(&self, slot: &GroupSlot) -> Result<Next, StoreError> {
+        // A turn keeps the configuration that it starts with.
+        let Some(group) = self.groups.borrow().groups.by_id(slot.group()).cloned() else {
+            return Ok(Next::Idle);
+        };
+        let begin = BeginTurn {
+            group: group.id.clone(),
+            chat: group.chat.clone(),
+            provider: group.provider,
+            max_messages: self.max_messages,
+        };
+        match self.store.begin_turn(begin, self.clock.now()).await? {
+            Begin::Nothing => Ok(Next::Idle),
+            Begin::NotBefore(at) => Ok(Next::After(at)),
+            Begin::Turn(turn) => {
+                let span = tracing::info_span!(
+                    "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt
+                );
+                self.run_turn(slot, &group, &turn).instrument(span).await
+            }
+        }
+    }
+
+    async fn run_turn(&self, slot: &GroupSlot, group: &Group, turn: &BegunTurn) -> Result<Next, StoreError> {
+        let started = Instant::now();
+        self.outbound.typing(&group.chat, true).await;
+        let result = self.attempt(slot, group, turn).await;
+        self.outbound.typing(&group.chat, false).await;
+        let (verdict, resident) = match result {
+            Ok(ended) => ended?,
+            Err(error) => return self.not_started(group, turn, &error).await,
+        };
+        self.engine_refusals.store(0, std::sync::atomic::Ordering::Relaxed);
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let next = self.end(group, turn, verdict, elapsed_ms).await?;
+        if let Some(resident) = resident {
+            self.residents.put_back(slot, resident).await;
+        }
+        Ok(next)
+    }
+
+    /// Runs the turn in the group's container, and gives that back if it can serve the next turn.
+    /// The outer error says that there is no container.
+    async fn attempt(
+        &self,
+        slot: &GroupSlot,
+        group: &Group,
+        turn: &BegunTurn,
+    ) -> Result<Result<(Verdict, Option<Resident>), StoreError>, RuntimeError> {
+        let request = self.request(group, turn);
+        let mut resident = self.residents.acquire(slot, group).await?;
+        tracing::debug!(container = %resident.id(), "turn begins");
+        let mut fold = TurnFold::new(turn.id.clone(), attempt_of(turn));
+        let limit = Duration::from_secs(request.time_limit_seconds) + LIMIT_GRACE;
+        let converse = self.converse(&mut resident, &mut fold, group, turn, request);
+        let ended = match tokio::time::timeout(limit, converse).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                Ok(Err(Failure::new("container", FailureKind::Timeout, "the runner did not end the turn in time")))
+            }
+        };
+        Ok(match ended {
+            Ok(Ok(verdict)) => Ok((verdict, Some(resident))),
+            Ok(Err(failure)) => {
+                self.residents.retire(resident).await;
+                let said = fold.said();
+                Ok((verdict(Outcome::Failed(failure), said, attempt_of(turn)), None))
+            }
+            Err(error) => {
+                self.residents.retire(resident).await;
+                Err(error)
+            }
+        })
+    }
+
+    /// Hands the turn to the runner and follows it to its end. The inner error is that of a container
+    /// that cannot serve another turn.
+    async fn converse(
+        &self,
+        resident: &mut Resident,
+        fold: &mut TurnFold,
+        group: &Group,
+        turn: &BegunTurn,
+        request: TurnRequest,
+    ) -> Result<Result<Verdict, Failure>, StoreError> {
+        if let Err(failure) = resident.command(&RunnerCommand::Turn(Box::new(request))).await {
+            return Ok(Err(failure));
+        }
+        loop {
+            let event = match resident.event().await {
+                Ok(RunnerEvent::Ready { .. }) => continue,
+                Ok(event) => event,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            for effect in fold.handle(event) {
+                if let Some(verdict) = self.act(effect, group, turn).await? {
+                    return Ok(Ok(verdict));
+                }
+            }
+        }
+    }
+
+    /// Does what an event asks for; gives the verdict when the turn is over.
+    async fn act(&self, effect: Effect, group: &Group, turn: &BegunTurn) -> Result<Option<Verdict>, StoreError> {
+        let now = self.clock.now();
+        match effect {
+            Effect::Say(text) => {
+                let pieces = chunk(&text, self.outbound.max_text_bytes(&group.chat).await);
+                self.store.say(turn.id.clone(), group.chat.clone(), None, pieces, now).await?;
+                self.outbound.look();
+            }
+            Effect::Session(session) => {
+                self.store.remember_session(group.id.clone(), group.provider, session, now).await?;
+            }
+            Effect::Usage(usage) => self.store.add_usage(turn.id.clone(), usage).await?,
+            Effect::Note(note) => tracing::debug!(note, "progress"),
+            Effect::End(verdict) => return Ok(Some(verdict)),
+        }
+        Ok(None)
+    }
+
+    fn request(&self, group: &Group, turn: &BegunTurn) -> TurnRequest {
+        let zone = group.timezone.as_ref().unwrap_or(&self.time_zone);
+        let time_zone = zone.iana_name().unwrap_or("UTC");
+        let memory = self.memory.read(&group.id, group.provider);
+        let prelude = prelude(&PreludeInput {
+            assistant: &self.assistant,
+            chat_name: &group.name,
+            chat: &group.chat,
+            channel: &turn.channel,
+            is_main: group.is_main,
+            time_zone,
+            date: self.clock.now().to_zoned(zone.clone()).date(),
+            provider: group.provider,
+            petitions: Petitions::Closed,
+            shared_memory: SharedMemory { all: memory.all.as_deref(), global: memory.global.as_deref() },
+            group_memory: memory.group.as_deref(),
+            memory_bytes: MEMORY_BYTES,
+        });
+        let messages: Vec<PromptMessage> = turn.messages.iter().cloned().map(prompt_message).collect();
+        let limits = PromptLimits { messages: self.max_messages, ..PromptLimits::default() };
+        let prompt = prompt(&PromptInput { messages: &messages, omitted: turn.omitted, time_zone, limits });
+        let mut settings = group.settings.clone();
+        if group.provider == ProviderKind::Codex && settings.model.is_none() {
+            settings.model.clone_from(&self.codex_model);
+        }
+        TurnRequest {
+            turn: turn.id.clone(),
+            provider: group.provider,
+            prompt,
+            prelude,
+            session: turn.session.clone().filter(|_| resumes(group)),
+            settings,
+            time_limit_seconds: group.container.time_limit.unwrap_or(self.time_limit).as_secs().max(1),
+        }
+    }
+
+    /// No container: the engine is away (the turn waits and no try is counted) or it will not run one.
+    async fn not_started(&self, group: &Group, turn: &BegunTurn, error: &RuntimeError) -> Result<Next, StoreError> {
+        let failure = match error {
+            RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
+            RuntimeError::ImageMissing { .. } | RuntimeError::ImageProtocol { .. } => {
+                Failure::new("image", FailureKind::Config, error.to_string())
+            }
+            RuntimeError::Refused(_) => Failure::new("container", FailureKind::Internal, error.to_string()),
+        };
+        let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));
+        self.end(group, turn, verdict, 0).await
+    }
+
+    async fn engine_away(&self, turn: &BegunTurn, error: &RuntimeError) -> Result<Next, StoreError> {
+        let refusals = self.engine_refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if refusals == 0 {
+            tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
+        }
+        let step = ENGINE_BACKOFF[usize::try_from(refusals).unwrap_or(usize::MAX).min(ENGINE_BACKOFF.len() - 1)];
+        let at = self.later(Duration::from_secs(step.unsigned_abs()));
+        let failure = Failure::new("container", FailureKind::Transport, error.to_string());
+        let end = EndTurn::Retry { failure, at, counted: false, forget_session: false };
+        self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
+        Ok(Next::After(at))
+    }
+
+    async fn end(
+        &self,
+        group: &Group,
+        turn: &BegunTurn,
+        verdict: Verdict,
+        elapsed_ms: u64,
+    ) -> Result<Next, StoreError> {
+        let (end, next) = match verdict {
+            Verdict::Settled | Verdict::SettledSilently => {
+                tracing::info!(elapsed_ms, "turn settled");
+                (EndTurn::Settled, Next::More)
+            }
+            Verdict::Retry { failure, after } => {
+                let at = self.later(after);
+                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn failed; it is tried again");
+                (EndTurn::Retry { failure, at, counted: true, forget_session: false }, Next::After(at))
+            }
+            Verdict::ForgetSession { failure } => {
+                tracing::info!(code = %failure.code, "the conversation is gone; starting a new one");
+                let at = self.clock.now();
+                (EndTurn::Retry { failure, at, counted: false, forget_session: true }, Next::More)
+            }
+            Verdict::GiveUp { failure, spoke } => {
+                tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");
+                let sentence = phrases::failure(&failure, group.provider, spoke);
+                let notice = chunk(&sentence, self.outbound.max_text_bytes(&group.chat).await);
+                (EndTurn::GaveUp { failure, notice }, Next::More)
+            }
+        };
+        self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
+        self.outbound.look();
+        Ok(next)
+    }
+
+    fn later(&self, wait: Duration) -> Timestamp {
+        self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn attempt_of(turn: &BegunTurn) -> Attempt {
+    Attempt::new(turn.attempt, turn.session.is_some())
+}
+
+fn prompt_message(message: CoveredMessage) -> PromptMessage {
+    PromptMessage {
+        sender: message.sender,
+        sender_name: message.sender_name,
+        sent_at: message.sent_at,
+        text: message.text,
+        reply_to: message.reply_to,
+        standing: if message.wakes { Standing::Waking } else { Standing::Context },
+    }
+}
+
+/// Claude resumes its conversation; Codex gets the missed messages and resumes only when told to.
+fn resumes(group: &Group) -> bool {
+    match group.provider {
+        ProviderKind::Claude => true,
+        ProviderKind::Codex => group.settings.resume,
+    }
+}
