@@ -1,0 +1,305 @@
+//! The wiring: what is made of what, who is told to stop and in which order.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use longshore_rehearsal::Rehearsal;
+use rustix::fs::FlockOperation;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::broker::{Broker, Upstreams};
+use crate::channel::Channel;
+use crate::channel::adapter::Adapter;
+use crate::channel::console::Console;
+use crate::clock::Clock;
+use crate::config::{ChannelSetting, Config};
+use crate::container::ContainerRuntime;
+use crate::container::installation::Installation;
+use crate::container::resident::{ResidentSettings, Residents};
+use crate::control::server::Control;
+use crate::control::{self, server};
+use crate::deliver::{Outbound, deliver};
+use crate::groups::FILE_NAME;
+use crate::groups::watch::{GroupsWatch, Snapshot};
+use crate::intake::Intake;
+use crate::memory::Memory;
+use crate::queue::dispatch::{Wakes, dispatch};
+use crate::socket::SocketFile;
+use crate::stop::Stop;
+use crate::store::Store;
+use crate::turn::recover::recover;
+use crate::turn::run::TurnRunner;
+
+/// How long running turns may take to end once the host is told to stop.
+const DRAIN: Duration = Duration::from_secs(60);
+/// How long everything else may take after that.
+const CLOSE: Duration = Duration::from_secs(10);
+/// Events of one channel that are not stored yet; beyond them the channel waits.
+const INBOX: usize = 1024;
+/// Idle residents kept at most.
+const MAX_IDLE_RESIDENTS: usize = 16;
+/// Between looks at an engine that did not answer at start.
+const ENGINE_RETRY: Duration = Duration::from_secs(5);
+
+/// What a host is started with.
+pub struct Options {
+    /// The installation: the folder with `.env`, `data/` and `groups/`.
+    pub root: PathBuf,
+    /// The settings.
+    pub config: Config,
+    /// Whether the stand-in answers instead of the models.
+    pub rehearsal: bool,
+    /// The engine.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A host that is ready: everything is open, nothing runs yet but its tasks.
+pub struct App {
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    dispatch: JoinHandle<()>,
+    /// No new turns from now on.
+    drain: Stop,
+    /// Everything else ends.
+    stop: Stop,
+    residents: Arc<Residents>,
+    rehearsal: Option<Rehearsal>,
+    // Held for as long as the host lives: a second host on one installation would double everything.
+    _lock: File,
+    _socket: SocketFile,
+}
+
+impl App {
+    /// Opens everything and starts the tasks.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let Options { root, config, rehearsal, runtime, clock } = options;
+        let lock = lock(&root)?;
+        let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
+        let store = Store::open(&root.join("data/longshore.db"))?;
+
+        let stop = Stop::new();
+        let drain = Stop::new();
+        let mut tasks = JoinSet::new();
+        let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
+        let broker = Broker::new(upstreams(&config, rehearsal.as_ref())?);
+        let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let residents = Arc::new(Residents::new(
+            runtime.clone(),
+            broker,
+            ResidentSettings {
+                installation,
+                image: config.container_image.clone(),
+                timezone,
+                idle_timeout: config.idle_timeout,
+                max_idle: MAX_IDLE_RESIDENTS,
+            },
+        ));
+
+        let reload = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
+        let groups = reload.subscribe();
+        report(&groups.borrow());
+        tasks.spawn(named("groups", ok(reload.run(stop.clone()))));
+
+        let console = Arc::new(Console::new(clock.clone()));
+        let channels = channels(&config, &root, &console);
+        let outbound = Outbound::new(channels.clone(), store.clone());
+        let wakes = Wakes::default();
+        let intake = Intake {
+            store: store.clone(),
+            groups: groups.clone(),
+            wakes: wakes.clone(),
+            outbound: outbound.clone(),
+            clock: clock.clone(),
+            assistant: config.assistant_name.clone(),
+        };
+        for channel in channels {
+            let (inbox, events) = mpsc::channel(INBOX);
+            tasks.spawn(named("intake", ok(intake.clone().run(channel.name().to_owned(), events))));
+            let stop = stop.clone();
+            tasks.spawn(named("channel", async move { channel.listen(inbox, stop).await }));
+        }
+        tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
+        tasks.spawn(named("residents", ok(tend(residents.clone(), runtime.clone(), stop.clone()))));
+
+        let runner = Arc::new(TurnRunner {
+            store: store.clone(),
+            residents: residents.clone(),
+            groups: groups.clone(),
+            outbound: outbound.clone(),
+            memory: Memory::new(&root),
+            clock: clock.clone(),
+            assistant: config.assistant_name.clone(),
+            time_zone: config.time_zone.clone(),
+            max_messages: config.max_messages_per_prompt.get(),
+            time_limit: config.container_timeout,
+            codex_model: config.codex.model.clone(),
+            engine_refusals: std::sync::atomic::AtomicU32::new(0),
+        });
+        recover(&runner, None).await?;
+        let concurrent = config.max_concurrent_containers;
+        let dispatch = tokio::spawn(dispatch(Arc::new(runner), wakes, concurrent, clock, drain.clone()));
+
+        let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
+            .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
+        listener.set_nonblocking(true)?;
+        let control = Arc::new(Control {
+            console,
+            store,
+            groups,
+            outbound,
+            residents: residents.clone(),
+            runtime,
+            assistant: config.assistant_name,
+            rehearsal: rehearsal.is_some(),
+            since: Instant::now(),
+        });
+        let listener = UnixListener::from_std(listener)?;
+        tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
+        Ok(Self { tasks, dispatch, drain, stop, residents, rehearsal, _lock: lock, _socket: socket })
+    }
+
+    /// Runs until `until` is told to stop or a task dies, then lets running turns end and closes.
+    ///
+    /// # Errors
+    /// Names the task that died.
+    pub async fn run(mut self, until: Stop) -> anyhow::Result<()> {
+        let died = tokio::select! {
+            () = until.cancelled() => None,
+            Some(ended) = self.tasks.join_next() => Some(death(ended)),
+            ended = &mut self.dispatch => {
+                let cause = ended.err().map_or_else(String::new, |error| error.to_string());
+                bail!("the task `dispatch` ended: {cause}")
+            }
+        };
+        tracing::info!("stopping: running turns may end");
+        self.drain.cancel();
+        if tokio::time::timeout(DRAIN, &mut self.dispatch).await.is_err() {
+            tracing::warn!("turns still run; they are recovered at the next start");
+            self.dispatch.abort();
+        }
+        self.stop.cancel();
+        let close = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE, close).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+        self.residents.close().await;
+        if let Some(rehearsal) = self.rehearsal.take() {
+            rehearsal.stop().await;
+        }
+        tracing::info!("stopped");
+        died.map_or(Ok(()), Err)
+    }
+}
+
+fn death(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok((name, Ok(()))) => anyhow::anyhow!("the task `{name}` ended by itself"),
+        Ok((name, Err(error))) => error.context(format!("the task `{name}` failed")),
+        Err(error) => anyhow::Error::new(error).context("a task panicked"),
+    }
+}
+
+async fn named(
+    name: &'static str,
+    task: impl Future<Output = anyhow::Result<()>>,
+) -> (&'static str, anyhow::Result<()>) {
+    (name, task.await)
+}
+
+async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
+}
+
+/// Takes the installation for this host alone.
+fn lock(root: &Path) -> anyhow::Result<File> {
+    let data = root.join("data");
+    if !data.is_dir() {
+        bail!("`{}` is no Longshore installation; run `longshore init` there", root.display());
+    }
+    let path = data.join("host.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("another `longshore run` serves `{}` already; stop it first", root.display());
+    }
+    Ok(file)
+}
+
+async fn start_rehearsal() -> anyhow::Result<Rehearsal> {
+    let rehearsal = Rehearsal::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .await
+        .context("the rehearsal server cannot start")?;
+    tracing::warn!(address = %rehearsal.address(), "REHEARSAL: a stand-in answers, no model is asked");
+    Ok(rehearsal)
+}
+
+fn upstreams(config: &Config, rehearsal: Option<&Rehearsal>) -> anyhow::Result<Upstreams> {
+    Ok(match rehearsal {
+        Some(rehearsal) => Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?),
+        None => Upstreams::from_config(config),
+    })
+}
+
+fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {
+    config
+        .channels
+        .iter()
+        .map(|setting| -> Arc<dyn Channel> {
+            match setting {
+                ChannelSetting::Console => console.clone(),
+                ChannelSetting::Adapter { name, command } => {
+                    Arc::new(Adapter::new(name.clone(), command.clone(), root.join("data").join(name)))
+                }
+            }
+        })
+        .collect()
+}
+
+fn report(snapshot: &Snapshot) {
+    tracing::info!(groups = snapshot.groups.len(), problems = snapshot.problems.len(), "groups loaded");
+    for problem in &snapshot.problems {
+        tracing::warn!(%problem, "groups file");
+    }
+}
+
+/// Looks at the engine once it answers, so that what is wrong is in the log before the first message,
+/// and then keeps the residents.
+async fn tend(residents: Arc<Residents>, runtime: Arc<dyn ContainerRuntime>, stop: Stop) {
+    let mut told = false;
+    let look = async {
+        loop {
+            match residents.ready_engine().await {
+                Ok(()) => return,
+                Err(error) => {
+                    if !told {
+                        tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
+                        told = true;
+                    }
+                    tokio::time::sleep(ENGINE_RETRY).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = look => {}
+    }
+    match runtime.ping().await {
+        Ok(engine) => tracing::info!(engine, "container engine"),
+        Err(error) => tracing::warn!(%error, "container engine"),
+    }
+    if let Err(error) = residents.check_image().await {
+        tracing::error!(%error, "agent image");
+    }
+    residents.tend(stop).await;
+}

@@ -1,0 +1,116 @@
+//! The command line: one file per subcommand.
+
+mod chat;
+mod image;
+mod init;
+mod rehearse;
+mod run;
+mod status;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::container::docker::DockerRuntime;
+
+/// A chat-bot host: messages of a chat group wake an agent in that group's own container.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, propagate_version = true)]
+struct Cli {
+    /// The installation's folder: the one with `.env`, `data/` and `groups/`.
+    #[arg(long, global = true, env = "LONGSHORE_ROOT", default_value = ".", value_name = "DIR")]
+    root: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an installation: `.env`, two groups on the console, their memory. Overwrites nothing.
+    Init(init::InitArgs),
+    /// Run the host.
+    Run(run::RunArgs),
+    /// Talk to a group of the console; with --once, say one thing and print the answer.
+    Chat(chat::ChatArgs),
+    /// Show how the running host is.
+    Status(status::StatusArgs),
+    /// Make the agent image.
+    Image(ImageArgs),
+    /// Serve the stand-in for both model APIs, alone.
+    Rehearse(rehearse::RehearseArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ImageArgs {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// Build it with the container engine.
+    Build(image::BuildArgs),
+}
+
+/// How a command ended: its exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// 0.
+    Done,
+    /// 1: the command worked and its answer is a failure, which was printed.
+    Failed,
+}
+
+/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.run().await {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            // A closed terminal is no reason to do anything else.
+            let _ = writeln!(std::io::stderr(), "longshore: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    async fn run(self) -> anyhow::Result<Ending> {
+        match self.command {
+            Command::Init(args) => init::init(&args, &self.root),
+            Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
+                image::build(args).await.map(|()| Ending::Done)
+            }
+            Command::Run(args) => run::run(args, absolute(&self.root)?).await,
+            Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
+            Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
+        }
+    }
+}
+
+fn absolute(root: &std::path::Path) -> anyhow::Result<PathBuf> {
+    root.canonicalize().with_context(|| format!("the folder `{}` cannot be opened", root.display()))
+}
+
+/// The container engine that the environment names.
+fn engine() -> DockerRuntime {
+    DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref())
+}
+
+/// Prints a line to stdout; a reader that has gone (`| head`) is not an error of ours.
+fn say(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line to stderr. Best effort.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,117 @@
+//! `longshore run`: the host.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::chat::{self, ChatArgs};
+use super::{Ending, note};
+use crate::app::{App, Options};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::stop::Stop;
+use crate::telemetry;
+
+/// Where the log goes while a chat has the terminal, under the root.
+const LOG: &str = "data/host.log";
+
+/// Arguments of `longshore run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Let a stand-in answer instead of the models; `auto`: when .env has no credential.
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, default_value = "never", default_missing_value = "always")]
+    rehearsal: When,
+    /// Open a chat with this group in this terminal; the log goes to data/host.log, and the host ends with the chat.
+    #[arg(long, value_name = "GROUP")]
+    chat: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Always,
+    Auto,
+    Never,
+}
+
+pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> {
+    let config = load(&root)?;
+    let log = match &args.chat {
+        Some(_) => Some(open_log(&root)?),
+        None => None,
+    };
+    telemetry::start(config.log_level, log);
+    for warning in &config.warnings {
+        tracing::warn!(%warning, ".env");
+    }
+    let no_credentials = config.claude.credential.is_none() && config.codex.api_key.is_none();
+    let rehearsal = match args.rehearsal {
+        When::Always => true,
+        When::Auto => no_credentials,
+        When::Never => false,
+    };
+    if no_credentials && !rehearsal {
+        tracing::warn!("no credential in .env: no model can be asked; add one, or use --rehearsal");
+    }
+    if rehearsal && args.chat.is_some() {
+        note("Rehearsal: a stand-in answers, no model is asked. Put a credential into .env for the real thing.");
+    }
+    let runtime = Arc::new(super::engine());
+    let options = Options { root: root.clone(), config, rehearsal, runtime, clock: Clock::system() };
+    let app = App::start(options).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
+    let stop = Stop::new();
+    tokio::spawn(signals(stop.clone()));
+    let Some(group) = args.chat else {
+        return app.run(stop).await.map(|()| Ending::Done);
+    };
+    let host = tokio::spawn(app.run(stop.clone()));
+    let ending = chat::chat(ChatArgs::interactive(group), &root).await;
+    stop.cancel();
+    host.await.context("the host panicked")??;
+    ending
+}
+
+fn load(root: &Path) -> anyhow::Result<Config> {
+    match Config::load(root) {
+        Ok(config) => Ok(config),
+        Err(problems) => {
+            for problem in &problems {
+                note(&format!("longshore: {problem}"));
+            }
+            bail!("the settings cannot be used; correct `{}`", root.join(".env").display())
+        }
+    }
+}
+
+fn open_log(root: &Path) -> anyhow::Result<File> {
+    let path = root.join(LOG);
+    File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("the log `{}` cannot be opened; run `longshore init` first", path.display()))
+}
+
+/// The first signal drains, the second kills.
+async fn signals(stop: Stop) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be caught");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop.is_cancelled() {
+            tracing::warn!("second signal: ending at once; running turns are recovered at the next start");
+            std::process::exit(130);
+        }
+        stop.cancel();
+    }
+}

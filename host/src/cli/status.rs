@@ -1,0 +1,120 @@
+//! `longshore status`: how the running host is.
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Ending, say};
+use crate::control::client::Client;
+use crate::control::{Request, Response, Status};
+
+/// Arguments of `longshore status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn status(args: &StatusArgs, root: &Path) -> anyhow::Result<Ending> {
+    let mut client = Client::connect(root).await?;
+    client.send(&Request::Status).await?;
+    let status = match client.next().await? {
+        Response::Status(status) => status,
+        Response::Error { message } => bail!(message),
+        other => bail!("the host answered with {other:?}; is it of another release?"),
+    };
+    if args.json {
+        say(&serde_json::to_string_pretty(&status)?)?;
+    } else {
+        say(render(&status).trim_end())?;
+    }
+    Ok(Ending::Done)
+}
+
+/// The text of `longshore status`.
+fn render(status: &Status) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |content: std::fmt::Arguments<'_>| {
+        let _ = text.write_fmt(content);
+        text.push('\n');
+    };
+    line(format_args!("longshore {}, up {}", status.version, duration(status.uptime_seconds)));
+    if status.rehearsal {
+        line(format_args!("REHEARSAL: a stand-in answers, no model is asked"));
+    }
+    match &status.engine {
+        Ok(engine) => line(format_args!("engine    {engine}")),
+        Err(problem) => line(format_args!("engine    DOWN: {problem}")),
+    }
+    for channel in &status.channels {
+        let detail = channel.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        line(format_args!("channel   {}  {}{detail}", channel.name, channel.state));
+    }
+    line(format_args!("outbox    {} waiting, {} given up", status.outbox_pending, status.outbox_dead));
+    let width = status.groups.iter().map(|group| group.id.as_str().len()).max().unwrap_or(0);
+    for group in &status.groups {
+        let main = if group.is_main { ", main" } else { "" };
+        let warm = if group.warm { ", warm" } else { "" };
+        line(format_args!("group     {:width$}  {}  {}{main}{warm}", group.id.as_str(), group.provider, group.chat));
+    }
+    for problem in &status.problems {
+        line(format_args!("problem   {problem}"));
+    }
+    text
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{ChannelStatus, GroupStatus};
+
+    #[test]
+    fn status_reads_well_in_a_healthy_and_in_a_broken_installation() {
+        let group = |id: &str, is_main, warm| GroupStatus {
+            id: id.parse().unwrap(),
+            name: id.into(),
+            chat: format!("console:{id}"),
+            provider: longshore_protocol::ProviderKind::Claude,
+            is_main,
+            warm,
+        };
+        let status = Status {
+            version: "0.1.0".into(),
+            uptime_seconds: 3725,
+            rehearsal: true,
+            engine: Err("the container engine does not answer: No such file or directory".into()),
+            channels: vec![ChannelStatus {
+                name: "test".into(),
+                state: "down".into(),
+                detail: Some("it exited".into()),
+            }],
+            groups: vec![group("main", true, true), group("family-chat", false, false)],
+            problems: vec!["line 3, column 5: …".into()],
+            outbox_pending: 2,
+            outbox_dead: 1,
+        };
+        insta::assert_snapshot!(render(&status), @r"
+        longshore 0.1.0, up 1 h 2 min
+        REHEARSAL: a stand-in answers, no model is asked
+        engine    DOWN: the container engine does not answer: No such file or directory
+        channel   test  down: it exited
+        outbox    2 waiting, 1 given up
+        group     main         claude  console:main, main, warm
+        group     family-chat  claude  console:family-chat
+        problem   line 3, column 5: …
+        ");
+    }
+}

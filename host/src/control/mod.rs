@@ -1,0 +1,149 @@
+//! The control socket `data/host.sock`: how the command line talks to the running host.
+//!
+//! One JSON object a line each way. The socket is mode 0600: who may open it is the operator.
+
+pub mod client;
+pub mod server;
+
+use longshore_protocol::{GroupId, ProviderKind};
+use serde::{Deserialize, Serialize};
+
+/// The socket's path under the installation's root.
+pub const SOCKET: &str = "data/host.sock";
+
+/// Command line → host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Request {
+    /// Attach to a group's chat: answered by `attached`, then `text` and `typing` as they come.
+    Attach {
+        /// The group's folder, its name or its chat.
+        group: String,
+    },
+    /// Say something in the attached chat: answered by `accepted`, later by `ended`.
+    Say {
+        /// What.
+        text: String,
+    },
+    /// Answered by `status`.
+    Status,
+}
+
+/// Host → command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Response {
+    /// Attached to this chat.
+    Attached {
+        /// The group.
+        group: GroupId,
+        /// Its name.
+        name: String,
+        /// Who answers.
+        provider: ProviderKind,
+        /// The assistant's name.
+        assistant: String,
+        /// Whether the stand-in answers instead of a model.
+        rehearsal: bool,
+    },
+    /// What was said is stored.
+    Accepted {
+        /// The message's number.
+        seq: i64,
+    },
+    /// The agent or the host says something in the chat.
+    Text {
+        /// The outbox row.
+        outbox_id: i64,
+        /// What.
+        text: String,
+    },
+    /// The agent is at work, or no longer.
+    Typing {
+        /// Which.
+        on: bool,
+    },
+    /// The turn of a message failed and is tried again.
+    Retrying {
+        /// The message.
+        seq: i64,
+        /// When, RFC 3339.
+        at: String,
+    },
+    /// The turn of a message has ended and everything that it said was sent.
+    Ended {
+        /// The message.
+        seq: i64,
+        /// The failure's code, if it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+        /// The outbox rows of the turn.
+        outbox: Vec<i64>,
+    },
+    /// The message woke nobody.
+    NotAnswered {
+        /// The message.
+        seq: i64,
+        /// Why.
+        reason: String,
+    },
+    /// How the host is.
+    Status(Box<Status>),
+    /// The request cannot be served.
+    Error {
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// How the host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The host's release.
+    pub version: String,
+    /// Seconds since it was ready.
+    pub uptime_seconds: u64,
+    /// Whether the stand-in answers instead of the models.
+    pub rehearsal: bool,
+    /// The container engine, or why it does not answer.
+    pub engine: Result<String, String>,
+    /// Every channel with its state.
+    pub channels: Vec<ChannelStatus>,
+    /// Every group.
+    pub groups: Vec<GroupStatus>,
+    /// Problems of the groups file.
+    pub problems: Vec<String>,
+    /// Messages that wait to be sent.
+    pub outbox_pending: u64,
+    /// Messages that were given up.
+    pub outbox_dead: u64,
+}
+
+/// One channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelStatus {
+    /// Its name.
+    pub name: String,
+    /// Its link's state, `starting` before the first report.
+    pub state: String,
+    /// One sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its folder.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// Its chat.
+    pub chat: String,
+    /// Who answers.
+    pub provider: ProviderKind,
+    /// Whether it is the main group.
+    pub is_main: bool,
+    /// Whether a container waits for its next turn.
+    pub warm: bool,
+}

@@ -1,0 +1,24 @@
+//! The Longshore host: routes chat messages to agents in containers and their answers back.
+//!
+//! Modules stand in the order in which data flows. `docs/ARCHITECTURE.md` is the map.
+
+pub mod app;
+pub mod broker;
+pub mod channel;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod container;
+pub mod control;
+pub mod deliver;
+pub mod groups;
+pub mod intake;
+pub mod memory;
+pub mod phrases;
+pub mod queue;
+pub mod route;
+pub mod socket;
+pub mod stop;
+pub mod store;
+pub mod telemetry;
+pub mod turn;
