@@ -1,0 +1,10 @@
+//! End to end: one file per section of `docs/SPEC.md`, all in one binary.
+//!
+//! These tests need a container engine and the agent image; `make test` provides both. Without them
+//! they fail: a test that does not run proves nothing.
+
+mod architecture;
+mod channels;
+mod chat;
+mod faults;
+mod sealed;

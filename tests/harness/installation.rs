@@ -1,0 +1,93 @@
+//! A throw-away installation.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A folder that `longshore init` made; gone when dropped.
+pub struct Installation {
+    folder: TempDir,
+}
+
+impl Installation {
+    /// A fresh installation, as `longshore init` leaves it.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("longshore-test-").tempdir().expect("a temporary folder");
+        let installation = Self { folder };
+        let output = installation.longshore(&["init"]);
+        assert!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
+        installation
+    }
+
+    /// Its root.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What its containers are labelled with.
+    #[must_use]
+    pub fn root_hash(&self) -> String {
+        longshore::container::Installation::of(self.root()).expect("the root").root_hash
+    }
+
+    /// A file under the root.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// Adds lines to `.env`.
+    pub fn env(&self, lines: &str) {
+        let path = self.path(".env");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, format!("{before}\n{lines}\n")).expect(".env can be written");
+    }
+
+    /// Replaces the groups file.
+    pub fn groups(&self, json: &str) {
+        std::fs::write(self.path("data/registered_groups.json"), json).expect("the groups file can be written");
+    }
+
+    /// Runs a command of `longshore` to its end.
+    #[must_use]
+    pub fn longshore(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().expect("longshore can be started")
+    }
+
+    /// `longshore --root <here>`, with a clean environment.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        for name in ["HOME", "DOCKER_HOST"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.arg("--root").arg(self.root());
+        command
+    }
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The `longshore` binary that was built with these tests, or the one that `LONGSHORE_BIN` names.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("LONGSHORE_BIN") {
+        return path.into();
+    }
+    let this = std::env::current_exe().expect("the test's own path");
+    this.ancestors()
+        .skip(1)
+        .map(|folder| folder.join("longshore"))
+        .find(|path| path.is_file())
+        .expect("`longshore` is not built: run `make test`, or `cargo build` first")
+}

@@ -1,0 +1,7 @@
+//! The harness: a real `longshore` in a folder of its own, talked to as a person would.
+
+pub mod host;
+pub mod installation;
+
+pub use host::{Answer, Host, HostOptions};
+pub use installation::Installation;
