@@ -1,5 +1,7 @@
 //! `codex`: one process a turn.
 
+use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use longshore_protocol::{Failure, FailureKind, ProviderKind, TurnRequest, Usage};
@@ -15,6 +17,21 @@ use crate::provider::{End, Provider};
 /// How long an interrupted process may take to note the end of its turn; 30 ms were seen.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 
+/// What a group's `config.toml` begins with; the operator's and the agent's to change.
+const CONFIG: &str = "\
+# Settings of codex for this group. Written once and never again: change what you like.
+# What the host has to be sure of (the way out, the sandbox, approvals) it gives on the
+# command line, which wins over this file; the model is `model` in registered_groups.json.
+";
+
+/// Writes the minimal `config.toml` where there is none. A file that cannot be made is not missed.
+fn keep_config(home: &Path) {
+    let made = std::fs::File::options().write(true).create_new(true).open(home.join("config.toml"));
+    if let Ok(mut file) = made {
+        let _ = file.write_all(CONFIG.as_bytes());
+    }
+}
+
 /// Runs a turn.
 pub async fn run(context: &Context, request: &TurnRequest, events: &mut TurnEvents, halt: &mut Halt) -> End {
     let home = context.place.codex_home();
@@ -22,6 +39,7 @@ pub async fn run(context: &Context, request: &TurnRequest, events: &mut TurnEven
         let text = format!("cannot make `{}`: {error}", home.display());
         return End::Failed(Failure::new("codex", FailureKind::Config, text));
     }
+    keep_config(&home);
     let totals = Totals::of(&home);
     let resumed = resumed(request).cloned();
     let before = match &resumed {

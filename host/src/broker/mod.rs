@@ -23,8 +23,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use longshore_protocol::GroupId;
 use longshore_protocol::paths::PLACEHOLDER_CREDENTIAL;
+use longshore_protocol::{GroupId, ProviderKind};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
@@ -166,6 +166,19 @@ impl Broker {
     #[must_use]
     pub fn new(upstreams: Upstreams) -> Arc<Self> {
         Arc::new(Self { upstreams, connections: Connections::default() })
+    }
+
+    /// What the operator has to do before the provider can answer: nothing is set for its API.
+    #[must_use]
+    pub fn no_credential(&self, provider: ProviderKind) -> Option<&'static str> {
+        let upstream = match provider {
+            ProviderKind::Claude => &self.upstreams.anthropic,
+            ProviderKind::Codex => &self.upstreams.openai,
+        };
+        match upstream.credential {
+            Credential::None { hint } => Some(hint),
+            _ => None,
+        }
     }
 
     /// See [`Upstreams::placeholders`].

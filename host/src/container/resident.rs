@@ -10,16 +10,17 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::tz::TimeZone;
 use longshore_protocol::line::{Line, LineBuffer};
-use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, RunnerCommand, RunnerEvent};
+use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, ProviderKind, RunnerCommand, RunnerEvent};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::installation::Installation;
+use super::mounts::FolderAccess;
 use super::spec::{ContainerSpec, Limits, SpecInput};
 use super::{ContainerId, ContainerRuntime, Exit, Output, RuntimeError, mounts};
 use crate::broker::{Broker, BrokerLink};
-use crate::groups::Group;
+use crate::groups::{ApprovalPolicy, Group};
 use crate::queue::dispatch::GroupSlot;
 use crate::stop::Stop;
 
@@ -171,6 +172,13 @@ impl Residents {
         }
     }
 
+    /// Why the provider cannot answer at all: the operator has set no credential for it.
+    #[must_use]
+    pub fn no_credential(&self, provider: ProviderKind) -> Option<Failure> {
+        let hint = self.broker.no_credential(provider)?;
+        Some(Failure::new(provider.as_str(), FailureKind::Auth, hint))
+    }
+
     /// The groups that have a warm container waiting.
     #[must_use]
     pub fn warm(&self) -> Vec<GroupId> {
@@ -200,7 +208,7 @@ impl Residents {
         let spec = ContainerSpec::new(&SpecInput {
             installation,
             group: &group.id,
-            is_main: group.is_main,
+            access: folder_access(group),
             generation: group.generation,
             image,
             timezone: group.timezone.as_ref().and_then(TimeZone::iana_name).unwrap_or(&settings.timezone),
@@ -294,6 +302,14 @@ impl Resident {
             Ok(Err(error)) => Failure::new("container", FailureKind::Transport, error.to_string()),
             Err(_) => internal(format!("{symptom}; the container still runs")),
         }
+    }
+}
+
+fn folder_access(group: &Group) -> FolderAccess {
+    match (group.approval, group.is_main) {
+        (ApprovalPolicy::Readonly, _) => FolderAccess::OBSERVER,
+        (ApprovalPolicy::Auto | ApprovalPolicy::Full, true) => FolderAccess::MAIN,
+        (ApprovalPolicy::Auto | ApprovalPolicy::Full, false) => FolderAccess::ORDINARY,
     }
 }
 

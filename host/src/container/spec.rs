@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use longshore_protocol::{GroupId, paths};
 
 use super::installation::Installation;
-use super::mounts::{self, Mount};
+use super::mounts::{self, FolderAccess, Mount};
 
 /// Label with [`Installation::root_hash`]: which installation the container belongs to.
 pub const LABEL_ROOT: &str = "longshore.root";
@@ -91,8 +91,8 @@ pub struct SpecInput<'a> {
     pub installation: &'a Installation,
     /// Whose container it is.
     pub group: &'a GroupId,
-    /// Whether it is the main group, which may write what all share.
-    pub is_main: bool,
+    /// What the agent may do in the folders that people share with it.
+    pub access: FolderAccess,
     /// Generation of the groups file.
     pub generation: u64,
     /// The agent image's reference.
@@ -113,7 +113,7 @@ impl ContainerSpec {
     #[must_use]
     pub fn new(input: &SpecInput<'_>) -> Self {
         let group = input.group.as_str();
-        let mut mounts = mounts::plan(input.installation, input.group, input.is_main);
+        let mut mounts = mounts::plan(input.installation, input.group, input.access);
         mounts.extend_from_slice(input.additional_mounts);
         Self {
             name_prefix: format!("longshore-{group}"),
@@ -173,13 +173,18 @@ mod tests {
     use super::super::mounts::Access;
     use super::*;
 
-    fn spec(group: &str, is_main: bool, placeholders: &[(&str, &str)], additional_mounts: &[Mount]) -> ContainerSpec {
+    fn spec(
+        group: &str,
+        access: FolderAccess,
+        placeholders: &[(&str, &str)],
+        additional_mounts: &[Mount],
+    ) -> ContainerSpec {
         let installation =
             Installation { root: "/srv/longshore".into(), root_hash: "0123456789ab".into(), uid: 1000, gid: 1000 };
         ContainerSpec::new(&SpecInput {
             installation: &installation,
             group: &group.parse().unwrap(),
-            is_main,
+            access,
             generation: 7,
             image: "longshore-agent:latest",
             timezone: "Europe/Berlin",
@@ -194,7 +199,7 @@ mod tests {
         let extra = Mount::extra("notes", "/home/ada/notes".into(), Access::ReadOnly);
         insta::assert_debug_snapshot!(spec(
             "family-chat",
-            false,
+            FolderAccess::ORDINARY,
             &[("ANTHROPIC_API_KEY", paths::PLACEHOLDER_CREDENTIAL)],
             &[extra]
         ));
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_placeholder_cannot_change_what_the_spec_sets() {
-        let spec = spec("family", false, &[("HOME", "/root"), ("PATH", "/evil"), ("NEW", "x")], &[]);
+        let spec = spec("family", FolderAccess::ORDINARY, &[("HOME", "/root"), ("PATH", "/evil"), ("NEW", "x")], &[]);
         assert_eq!(spec.env["HOME"], paths::HOME);
         assert!(spec.env["PATH"].starts_with("/usr/local"));
         assert_eq!(spec.env["NEW"], "x");
@@ -213,7 +218,7 @@ mod tests {
         for (group, expected) in
             [("main", "main"), ("a_b", "a-b"), ("a__", "a"), (&"x".repeat(64), &"x".repeat(63)), ("9", "9")]
         {
-            assert_eq!(spec(group, true, &[], &[]).hostname, expected);
+            assert_eq!(spec(group, FolderAccess::MAIN, &[], &[]).hostname, expected);
         }
     }
 }

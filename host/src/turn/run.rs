@@ -124,6 +124,10 @@ impl TurnRunner {
     }
 
     async fn run_turn(&self, slot: &GroupSlot, group: &Group, turn: &BegunTurn) -> Result<Next, StoreError> {
+        if let Some(failure) = self.residents.no_credential(group.provider) {
+            let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));
+            return self.end(group, turn, verdict, 0).await;
+        }
         let started = Instant::now();
         self.outbound.typing(&group.chat, true).await;
         let result = self.attempt(slot, group, turn).await;

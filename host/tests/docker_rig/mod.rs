@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use longshore::container::docker::DockerRuntime;
-use longshore::container::mounts::prepare;
+use longshore::container::mounts::{FolderAccess, prepare};
 use longshore::container::spec::{Limits, SpecInput};
 use longshore::container::{
     Attached, ContainerRuntime as _, ContainerSpec, Existing, Installation, Output, RuntimeError,
@@ -52,7 +52,7 @@ impl Rig {
         let mut spec = ContainerSpec::new(&SpecInput {
             installation: &self.installation,
             group: &self.group,
-            is_main: false,
+            access: FolderAccess::ORDINARY,
             generation: 1,
             image: &image,
             timezone: "UTC",

@@ -95,7 +95,7 @@ mod tests {
         ContainerSpec::new(&SpecInput {
             installation: &installation,
             group: &"main".parse().unwrap(),
-            is_main: true,
+            access: crate::container::mounts::FolderAccess::MAIN,
             generation: 1,
             image: "longshore-agent:latest",
             timezone: "UTC",

@@ -43,15 +43,33 @@ impl Mount {
     }
 }
 
+/// What a group's agent may do in the folders that people share with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderAccess {
+    /// In the group's own folder.
+    pub group: Access,
+    /// In what all groups share.
+    pub global: Access,
+}
+
+impl FolderAccess {
+    /// Of an ordinary group.
+    pub const ORDINARY: Self = Self { group: Access::ReadWrite, global: Access::ReadOnly };
+    /// Of the main group.
+    pub const MAIN: Self = Self { group: Access::ReadWrite, global: Access::ReadWrite };
+    /// Of a group whose agent is to change nothing.
+    pub const OBSERVER: Self = Self { group: Access::ReadOnly, global: Access::ReadOnly };
+}
+
 /// The mounts that every container of the group has; an outer target comes before what lies in it.
 #[must_use]
-pub fn plan(installation: &Installation, group: &GroupId, is_main: bool) -> Vec<Mount> {
+pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess) -> Vec<Mount> {
     use Access::{ReadOnly, ReadWrite};
     let mount = |source, target: &str, access| Mount { source, target: target.to_owned(), access };
     let ipc = installation.ipc_folder(group);
     vec![
-        mount(installation.group_folder(group), paths::GROUP, ReadWrite),
-        mount(installation.global_folder(), paths::GLOBAL, if is_main { ReadWrite } else { ReadOnly }),
+        mount(installation.group_folder(group), paths::GROUP, access.group),
+        mount(installation.global_folder(), paths::GLOBAL, access.global),
         mount(ipc.clone(), paths::IPC, ReadOnly),
         mount(ipc.join("messages"), paths::IPC_MESSAGES, ReadWrite),
         mount(ipc.join("tasks"), paths::IPC_TASKS, ReadWrite),
@@ -74,8 +92,8 @@ mod tests {
         Installation { root: "/srv/longshore".into(), root_hash: "0123456789ab".into(), uid: 1000, gid: 1000 }
     }
 
-    fn table(is_main: bool) -> String {
-        plan(&installation(), &"family".parse().unwrap(), is_main)
+    fn table(access: FolderAccess) -> String {
+        plan(&installation(), &"family".parse().unwrap(), access)
             .iter()
             .map(|mount| format!("{} <- {} {:?}\n", mount.target, mount.source.display(), mount.access))
             .collect()
@@ -83,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_group_sees_its_own_folders_and_reads_what_is_shared() {
-        insta::assert_snapshot!(table(false), @r"
+        insta::assert_snapshot!(table(FolderAccess::ORDINARY), @r"
         /workspace/group <- /srv/longshore/groups/family ReadWrite
         /workspace/global <- /srv/longshore/groups/global ReadOnly
         /workspace/ipc <- /srv/longshore/data/ipc/family ReadOnly
@@ -97,8 +115,17 @@ mod tests {
 
     #[test]
     fn the_main_group_may_write_what_is_shared_and_differs_in_nothing_else() {
-        assert_eq!(table(true), table(false).replace("groups/global ReadOnly", "groups/global ReadWrite"),);
-        assert_ne!(table(true), table(false));
+        let (main, ordinary) = (table(FolderAccess::MAIN), table(FolderAccess::ORDINARY));
+        assert_eq!(main, ordinary.replace("groups/global ReadOnly", "groups/global ReadWrite"));
+        assert_ne!(main, ordinary);
+    }
+
+    #[test]
+    fn an_observer_may_write_neither_in_its_folder_nor_in_what_is_shared() {
+        let ordinary = table(FolderAccess::ORDINARY);
+        let expected = ordinary.replace("groups/family ReadWrite", "groups/family ReadOnly");
+        assert_eq!(table(FolderAccess::OBSERVER), expected);
+        assert_ne!(expected, ordinary);
     }
 
     proptest! {
@@ -106,7 +133,9 @@ mod tests {
         fn nothing_outside_the_group_and_what_is_shared_is_ever_mounted(
             name in "[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
             other in "[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
-            is_main in any::<bool>(),
+            access in prop_oneof![
+                Just(FolderAccess::ORDINARY), Just(FolderAccess::MAIN), Just(FolderAccess::OBSERVER)
+            ],
         ) {
             prop_assume!(!name.eq_ignore_ascii_case("global") && !other.eq_ignore_ascii_case("global") && name != other);
             let (group, other): (GroupId, GroupId) = (name.parse().unwrap(), other.parse().unwrap());
@@ -126,13 +155,13 @@ mod tests {
                 "/var/run/docker.sock".into(),
                 "/run/docker.sock".into(),
             ];
-            let theirs: Vec<PathBuf> = plan(&installation, &other, is_main)
+            let theirs: Vec<PathBuf> = plan(&installation, &other, access)
                 .into_iter()
                 .map(|mount| mount.source)
                 .filter(|source| *source != installation.global_folder())
                 .collect();
             let exposes = |source: &Path, hidden: &Path| hidden.starts_with(source);
-            for mount in plan(&installation, &group, is_main) {
+            for mount in plan(&installation, &group, access) {
                 for hidden in secrets.iter().chain(&theirs) {
                     prop_assert!(!exposes(&mount.source, hidden), "{mount:?} exposes {}", hidden.display());
                 }

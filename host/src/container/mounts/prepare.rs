@@ -264,7 +264,7 @@ mod tests {
         let (_home, installation) = home();
         prepare(&installation, &group()).unwrap();
         prepare(&installation, &group()).unwrap();
-        for mount in super::super::plan(&installation, &group(), true) {
+        for mount in super::super::plan(&installation, &group(), super::super::FolderAccess::MAIN) {
             let found = fs::symlink_metadata(&mount.source).unwrap();
             assert!(found.is_dir(), "{mount:?}");
             if mount.access == super::super::Access::ReadWrite {
