@@ -28,7 +28,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
     let mut spec = ContainerSpec::new(&SpecInput {
         installation: &folders,
         group: &group,
-        is_main: true,
+        access: mounts::FolderAccess::MAIN,
         generation: 0,
         image: "longshore-agent:latest",
         timezone: "UTC",

@@ -6,5 +6,7 @@
 mod architecture;
 mod channels;
 mod chat;
+mod credentials;
 mod faults;
+mod groups;
 mod sealed;
