@@ -26,10 +26,11 @@ use crate::control::server::Control;
 use crate::control::{self, server};
 use crate::deliver::{Outbound, deliver};
 use crate::groups::FILE_NAME;
-use crate::groups::watch::{GroupsWatch, Snapshot};
+use crate::groups::watch::GroupsWatch;
 use crate::intake::Intake;
 use crate::memory::Memory;
 use crate::queue::dispatch::{Wakes, dispatch};
+use crate::reload::Reload;
 use crate::socket::SocketFile;
 use crate::stop::Stop;
 use crate::store::Store;
@@ -105,10 +106,9 @@ impl App {
             },
         ));
 
-        let reload = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
-        let groups = reload.subscribe();
-        report(&groups.borrow());
-        tasks.spawn(named("groups", ok(reload.run(stop.clone()))));
+        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
+        let groups = watch.subscribe();
+        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
 
         let console = Arc::new(Console::new(clock.clone()));
         let channels = channels(&config, &root, &console);
@@ -122,6 +122,14 @@ impl App {
             clock: clock.clone(),
             assistant: config.assistant_name.clone(),
         };
+        let reload = Reload {
+            groups: groups.clone(),
+            wakes: wakes.clone(),
+            store: store.clone(),
+            outbound: outbound.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn(named("reload", reload.run(stop.clone())));
         for channel in channels {
             let (inbox, events) = mpsc::channel(INBOX);
             tasks.spawn(named("intake", ok(intake.clone().run(channel.name().to_owned(), events))));
@@ -263,13 +271,6 @@ fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn
             }
         })
         .collect()
-}
-
-fn report(snapshot: &Snapshot) {
-    tracing::info!(groups = snapshot.groups.len(), problems = snapshot.problems.len(), "groups loaded");
-    for problem in &snapshot.problems {
-        tracing::warn!(%problem, "groups file");
-    }
 }
 
 /// Looks at the engine once it answers, so that what is wrong is in the log before the first message,

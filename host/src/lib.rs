@@ -16,6 +16,7 @@ pub mod intake;
 pub mod memory;
 pub mod phrases;
 pub mod queue;
+pub mod reload;
 pub mod route;
 pub mod socket;
 pub mod stop;

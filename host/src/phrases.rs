@@ -8,6 +8,18 @@ use longshore_protocol::{Failure, FailureKind, ProviderKind};
 /// What a chat is told when the host ended in the middle of a turn that had spoken.
 pub const INTERRUPTED: &str = "I was interrupted; what I said last may be incomplete.";
 
+/// What the main group is told when entries of the groups file cannot be used; at most three are named.
+#[must_use]
+pub fn groups_file(problems: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named = problems.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let more = match problems.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more, which `longshore groups` lists"),
+    };
+    format!("`registered_groups.json` has something that I cannot use: {named}{more}.")
+}
+
 /// What a chat is told when a turn is given up.
 ///
 /// `spoke` says whether the agent had said something before, so that the sentence follows on it.

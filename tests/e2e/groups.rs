@@ -182,3 +182,37 @@ fn a_thousand_edits_while_messages_flow_lose_no_message_and_no_generation() {
     assert_eq!(store(&installation, "SELECT count(*) FROM messages"), said);
     assert_eq!(store(&installation, "SELECT count(*) FROM outbox WHERE state = 'sent'"), said);
 }
+
+#[test]
+fn the_main_group_is_told_once_of_an_entry_that_cannot_be_used() {
+    let installation = Installation::new();
+    let mut host = Host::start(&installation);
+    let broken = file(&[("main", r#", "isMain": true"#), ("family", r#", "providr": "codex""#)]);
+    apply(&mut host, &broken);
+    let answer = host.chat("main", "hello");
+    assert_eq!(answer.stderr.matches("providr").count(), 1, "{answer:?}");
+    apply(&mut host, &broken.replace("\"name\": \"main\"", "\"name\": \"Main\""));
+    assert_eq!(host.chat("main", "hello").stderr, "", "told again");
+}
+
+#[test]
+fn the_command_line_edits_the_file_and_the_running_host_follows() {
+    let installation = Installation::new();
+    let host = Host::start(&installation);
+    let run = |arguments: &[&str]| {
+        let output = installation.longshore(arguments);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let added = run(&["groups", "add", "console:team", "--folder", "team", "--no-trigger", "--provider", "codex"]);
+    assert_eq!(added, (Some(0), "added `team`; live in the running host\n".into()));
+    assert_eq!(host.chat("team", "hello").stdout, "[rehearsal · codex · team] You said: hello");
+    let changed = run(&["groups", "set", "team", "provider=claude"]);
+    assert_eq!(changed, (Some(0), "changed `team`; live in the running host\n".into()));
+    assert_eq!(host.chat("team", "hello").stdout, "[rehearsal · claude · team] You said: hello");
+    let refused = run(&["groups", "set", "team", "folder=../team"]);
+    assert!(refused.0 == Some(1) && refused.1.contains("nothing was changed"), "{refused:?}");
+    assert_eq!(run(&["groups", "remove", "team"]).0, Some(0));
+    assert!(host.chat("team", "hello").stderr.contains("there is no group `team`"));
+    let listed = run(&["groups"]);
+    assert!(listed.1.contains("main (main)") && listed.1.contains("coder") && !listed.1.contains("team"), "{listed:?}");
+}

@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand.
 
 mod chat;
+mod groups;
 mod image;
 mod init;
 mod rehearse;
 mod run;
 mod status;
+mod table;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ enum Command {
     Run(run::RunArgs),
     /// Talk to a group of the console; with --once, say one thing and print the answer.
     Chat(chat::ChatArgs),
+    /// List the groups and what is wrong with the groups file, or edit it.
+    Groups(groups::GroupsArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
     /// Make the agent image.
@@ -88,6 +92,7 @@ impl Cli {
             }
             Command::Run(args) => run::run(args, absolute(&self.root)?).await,
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
+            Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

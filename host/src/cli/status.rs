@@ -90,6 +90,9 @@ mod tests {
             provider: longshore_protocol::ProviderKind::Claude,
             is_main,
             warm,
+            wakes_on: "every message".into(),
+            generation: 3,
+            problem: None,
         };
         let status = Status {
             version: "0.1.0".into(),
@@ -102,6 +105,7 @@ mod tests {
                 detail: Some("it exited".into()),
             }],
             groups: vec![group("main", true, true), group("family-chat", false, false)],
+            groups_generation: 3,
             problems: vec!["line 3, column 5: …".into()],
             outbox_pending: 2,
             outbox_dead: 1,

@@ -8,6 +8,8 @@ pub mod server;
 use longshore_protocol::{GroupId, ProviderKind};
 use serde::{Deserialize, Serialize};
 
+use crate::groups::{Group, Problem};
+
 /// The socket's path under the installation's root.
 pub const SOCKET: &str = "data/host.sock";
 
@@ -111,12 +113,37 @@ pub struct Status {
     pub channels: Vec<ChannelStatus>,
     /// Every group.
     pub groups: Vec<GroupStatus>,
-    /// Problems of the groups file.
+    /// The generation of the groups file that is applied.
+    pub groups_generation: u64,
+    /// Problems of the groups file, those of groups that are served as well.
     pub problems: Vec<String>,
     /// Messages that wait to be sent.
     pub outbox_pending: u64,
     /// Messages that were given up.
     pub outbox_dead: u64,
+}
+
+impl GroupStatus {
+    /// What the groups file says of a group, with what is wrong with its entry now.
+    #[must_use]
+    pub fn of(group: &Group, problems: &[Problem], assistant: &str) -> Self {
+        let of_entry = problems.iter().find(|problem| problem.chat.as_deref() == Some(&group.chat));
+        Self {
+            id: group.id.clone(),
+            name: group.name.clone(),
+            chat: group.chat.clone(),
+            provider: group.provider,
+            is_main: group.is_main,
+            warm: false,
+            wakes_on: match &group.trigger {
+                _ if group.is_main || !group.requires_trigger => "every message".into(),
+                Some(trigger) => trigger.clone(),
+                None => format!("@{assistant}"),
+            },
+            generation: group.generation,
+            problem: of_entry.map(ToString::to_string),
+        }
+    }
 }
 
 /// One channel.
@@ -146,4 +173,11 @@ pub struct GroupStatus {
     pub is_main: bool,
     /// Whether a container waits for its next turn.
     pub warm: bool,
+    /// What wakes it: a trigger, or every message.
+    pub wakes_on: String,
+    /// The generation of the groups file in which its configuration last changed.
+    pub generation: u64,
+    /// What is wrong with its entry now, if anything: the host goes on with the last good one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }

@@ -244,14 +244,11 @@ impl Control {
                 .groups
                 .iter()
                 .map(|group| GroupStatus {
-                    id: group.id.clone(),
-                    name: group.name.clone(),
-                    chat: group.chat.clone(),
-                    provider: group.provider,
-                    is_main: group.is_main,
                     warm: warm.contains(&group.id),
+                    ..GroupStatus::of(group, &snapshot.problems, &self.assistant)
                 })
                 .collect(),
+            groups_generation: snapshot.generation,
             problems: snapshot.problems.iter().map(ToString::to_string).collect(),
             outbox_pending,
             outbox_dead,
