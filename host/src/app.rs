@@ -13,12 +13,13 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::broker::{Broker, Upstreams};
+use crate::broker::login::ChatGptLogin;
+use crate::broker::{Broker, ChatGpt, Upstreams};
 use crate::channel::Channel;
 use crate::channel::adapter::Adapter;
 use crate::channel::console::Console;
 use crate::clock::Clock;
-use crate::config::{ChannelSetting, Config};
+use crate::config::{BaseUrl, ChannelSetting, Config};
 use crate::container::ContainerRuntime;
 use crate::container::installation::Installation;
 use crate::container::resident::{ResidentSettings, Residents};
@@ -92,7 +93,12 @@ impl App {
         let drain = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
-        let broker = Broker::new(upstreams(&config, rehearsal.as_ref())?);
+        let broker = match &rehearsal {
+            Some(rehearsal) => {
+                Broker::new(Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?))
+            }
+            None => Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt(&config, &root, &clock)),
+        };
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let residents = Arc::new(Residents::new(
             runtime.clone(),
@@ -251,11 +257,21 @@ async fn start_rehearsal() -> anyhow::Result<Rehearsal> {
     Ok(rehearsal)
 }
 
-fn upstreams(config: &Config, rehearsal: Option<&Rehearsal>) -> anyhow::Result<Upstreams> {
-    Ok(match rehearsal {
-        Some(rehearsal) => Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?),
-        None => Upstreams::from_config(config),
-    })
+/// Where the ChatGPT login of codex lies, under the root.
+pub const LOGIN: &str = "data/login/codex";
+/// Where an operator may have put one by hand.
+const SEEDED_LOGIN: &str = "data/codex/main/.codex/auth.json";
+
+fn chatgpt(config: &Config, root: &Path, clock: &Clock) -> ChatGpt {
+    let token_url = config.codex.refresh_url.clone().unwrap_or_else(BaseUrl::chatgpt_token);
+    let login = ChatGptLogin::new(root.join(LOGIN), token_url.clone(), clock.clone());
+    match login.adopt(&root.join(SEEDED_LOGIN)) {
+        Ok(true) => tracing::info!(from = SEEDED_LOGIN, to = LOGIN, "took over a ChatGPT login"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(from = SEEDED_LOGIN, %error, "a ChatGPT login could not be taken over"),
+    }
+    let base = config.codex.chatgpt_base_url.clone().unwrap_or_else(BaseUrl::chatgpt);
+    ChatGpt { base, token_url, login }
 }
 
 fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {

@@ -67,6 +67,11 @@ fn explanation(failure: &Failure, provider: ProviderKind) -> (String, String) {
 }
 
 fn credentials(failure: &Failure, provider: ProviderKind) -> (String, String) {
+    if mentions(failure, &["longshore login codex"]) {
+        let what =
+            if mentions(failure, &["no credential"]) { "nobody has logged in to" } else { "the login is over at" };
+        return (format!("{what} ChatGPT"), operator("run `longshore login codex`"));
+    }
     let name = product(provider);
     let missing = mentions(failure, &["no credential", "not logged in", "no api key", "missing credential"]);
     let settings = match provider {

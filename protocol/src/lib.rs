@@ -13,7 +13,7 @@ pub mod turn;
 
 pub use event::{Failure, FailureKind, RunnerEvent, Usage};
 pub use id::{GroupId, IdError, SessionId, TurnId};
-pub use turn::{ProviderKind, ProviderSettings, RunnerCommand, TurnRequest};
+pub use turn::{CodexSignIn, ProviderKind, ProviderSettings, RunnerCommand, TurnRequest};
 
 /// Version of the lines between the host and `longshore-agent`, and of the adapter lines.
 ///

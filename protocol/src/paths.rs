@@ -30,5 +30,9 @@ pub const BRIDGE_PORT: u16 = 7411;
 pub const BROKER_ANTHROPIC: &str = "/anthropic";
 /// Base path of the OpenAI Responses API on the bridge; `/responses` follows.
 pub const BROKER_OPENAI: &str = "/openai/v1";
+/// Path on the bridge where a mounted ChatGPT login is refreshed.
+pub const BROKER_LOGIN_TOKEN: &str = "/openai/oauth/token";
+/// Where a mounted ChatGPT login lies; codex's own `auth.json` is a link into it.
+pub const CODEX_LOGIN: &str = "/home/node/.codex-login";
 /// What stands for a credential inside; the broker puts the real one in its place.
 pub const PLACEHOLDER_CREDENTIAL: &str = "longshore-placeholder";

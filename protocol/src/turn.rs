@@ -62,8 +62,28 @@ pub struct ProviderSettings {
     /// Further Codex `-c key=value` settings; each value is TOML text.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub config_overrides: BTreeMap<String, String>,
+    /// Codex: what it signs in with.
+    #[serde(skip_serializing_if = "CodexSignIn::is_placeholder")]
+    pub sign_in: CodexSignIn,
     /// Codex: continue the session by `exec resume` instead of starting a fresh thread each turn.
     pub resume: bool,
+}
+
+/// What codex signs in with, inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodexSignIn {
+    /// A placeholder, in whose place the broker puts the credential.
+    #[default]
+    Placeholder,
+    /// The ChatGPT login that is mounted at [`crate::paths::CODEX_LOGIN`].
+    MountedLogin,
+}
+
+impl CodexSignIn {
+    fn is_placeholder(&self) -> bool {
+        *self == Self::Placeholder
+    }
 }
 
 /// One turn, as the host asks for it.

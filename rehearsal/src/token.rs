@@ -11,11 +11,12 @@ const EXPIRES_AT: u64 = 4_102_444_800;
 /// 2026-01-01.
 const ISSUED_AT: u64 = 1_767_225_600;
 
-/// New tokens, told apart by `id`. The refresh tokens `expired` and `wrong` are refused, as such credentials are elsewhere.
+/// New tokens, told apart by `id`. The refresh tokens `expired`, `used` and `wrong` are refused, as such credentials are elsewhere.
 #[must_use]
 pub fn answer(request: &Value, id: &str) -> Answer {
     let code = match request["refresh_token"].as_str() {
         Some("expired") => "refresh_token_expired",
+        Some("used") => "refresh_token_reused",
         Some("wrong") => "refresh_token_invalidated",
         _ => {
             return Answer::whole(

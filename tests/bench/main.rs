@@ -4,6 +4,7 @@
 //! run, against the same stand-in, as what they are compared with.
 
 mod bare;
+mod groups;
 mod ours;
 mod table;
 
@@ -33,6 +34,15 @@ async fn main() -> anyhow::Result<()> {
         &Samples::of(vec![rss]),
         "MiB",
         Some(("<= 20", rss <= 20.0)),
+    ));
+    let parse = groups::parse(WARM);
+    table.push(Row::figure("groups: parse and check 1,000", &parse, "ms", Some(("p50 <= 20", parse.p50() <= 20.0))));
+    let effect = groups::edit_to_effect(WARM * 2).await?;
+    table.push(Row::figure(
+        "groups: edit to effect, 1,000 groups",
+        &effect,
+        "ms",
+        Some(("p95 <= 100", effect.p95() <= 100.0)),
     ));
     table.push(Row::figure("container floor: create + start, Engine API", &floor, "ms", None));
     for (provider, group, limit) in [("claude", "main", 30.0), ("codex", "coder", 60.0)] {

@@ -9,4 +9,5 @@ mod chat;
 mod credentials;
 mod faults;
 mod groups;
+mod login;
 mod sealed;

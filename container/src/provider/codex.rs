@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_protocol::{Failure, FailureKind, SessionId, TurnRequest, Usage, paths};
+use longshore_protocol::{CodexSignIn, Failure, FailureKind, SessionId, TurnRequest, Usage, paths};
 use serde::Deserialize;
 
 use super::codex_failure;
@@ -14,6 +14,8 @@ use super::{End, Exit, Invocation, Place, Provider, Step, complaint, failure_tex
 
 /// Variable in which `codex` finds the credential that it sends.
 pub const CREDENTIAL_VARIABLE: &str = "LONGSHORE_PLACEHOLDER";
+/// The CLI's own name for another place where it refreshes a ChatGPT login.
+const REFRESH_VARIABLE: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
 /// Linux takes no argument longer than this with its final zero, in bytes (`MAX_ARG_STRLEN`).
 const ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
@@ -223,13 +225,20 @@ impl Provider for Codex {
         let provider = [
             ("name", "\"longshore\"".to_owned()),
             ("base_url", toml_string(&place.broker(paths::BROKER_OPENAI))),
-            ("env_key", toml_string(CREDENTIAL_VARIABLE)),
+            match request.settings.sign_in {
+                CodexSignIn::Placeholder => ("env_key", toml_string(CREDENTIAL_VARIABLE)),
+                CodexSignIn::MountedLogin => ("requires_openai_auth", "true".to_owned()),
+            },
             ("request_max_retries", "2".to_owned()),
             ("stream_max_retries", "2".to_owned()),
             ("stream_idle_timeout_ms", "120000".to_owned()),
         ];
         for (key, value) in provider {
             set(&format!("model_providers.longshore.{key}"), &value);
+        }
+        if request.settings.sign_in == CodexSignIn::MountedLogin {
+            // Its account look-ups would go to the vendor's own address; here they are refused at once.
+            set("chatgpt_base_url", &toml_string(&place.broker("/openai/chatgpt")));
         }
         let mut stdin = request.prompt.clone();
         if !request.prelude.is_empty() {
@@ -253,11 +262,14 @@ impl Provider for Codex {
             args.extend(["resume".to_owned(), session.to_string()]);
         }
         args.push("-".to_owned());
-        let env = BTreeMap::from([
+        let mut env = BTreeMap::from([
             ("CODEX_HOME", place.codex_home().display().to_string()),
             ("HOME", place.home.display().to_string()),
-            (CREDENTIAL_VARIABLE, paths::PLACEHOLDER_CREDENTIAL.to_owned()),
         ]);
+        match request.settings.sign_in {
+            CodexSignIn::Placeholder => env.insert(CREDENTIAL_VARIABLE, paths::PLACEHOLDER_CREDENTIAL.to_owned()),
+            CodexSignIn::MountedLogin => env.insert(REFRESH_VARIABLE, place.broker(paths::BROKER_LOGIN_TOKEN)),
+        };
         // With it every failure on stderr ends in a stack that hides the reason.
         let unset = &["RUST_BACKTRACE"];
         Invocation { program: "codex", args, env, unset, stdin, files: Vec::new() }

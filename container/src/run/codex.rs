@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_protocol::{Failure, FailureKind, ProviderKind, TurnRequest, Usage};
+use longshore_protocol::{CodexSignIn, Failure, FailureKind, ProviderKind, TurnRequest, Usage, paths};
 
 use super::totals::Totals;
 use super::{Context, Followed, Halt, follow, launch};
@@ -32,6 +32,25 @@ fn keep_config(home: &Path) {
     }
 }
 
+/// Links codex's `auth.json` to the mounted login, through which codex writes a refresh back for all
+/// groups (observed: it writes the link's target, with a lock beside that). Without a mounted login no
+/// such link stays.
+fn keep_login(home: &Path, sign_in: CodexSignIn) -> std::io::Result<()> {
+    let (link, target) = (home.join("auth.json"), Path::new(paths::CODEX_LOGIN).join("auth.json"));
+    let linked = std::fs::read_link(&link).is_ok_and(|found| found == target);
+    match sign_in {
+        CodexSignIn::Placeholder if linked => std::fs::remove_file(&link),
+        CodexSignIn::MountedLogin if !linked => {
+            match std::fs::remove_file(&link) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            std::os::unix::fs::symlink(target, link)
+        }
+        CodexSignIn::Placeholder | CodexSignIn::MountedLogin => Ok(()),
+    }
+}
+
 /// Runs a turn.
 pub async fn run(context: &Context, request: &TurnRequest, events: &mut TurnEvents, halt: &mut Halt) -> End {
     let home = context.place.codex_home();
@@ -40,6 +59,10 @@ pub async fn run(context: &Context, request: &TurnRequest, events: &mut TurnEven
         return End::Failed(Failure::new("codex", FailureKind::Config, text));
     }
     keep_config(&home);
+    if let Err(error) = keep_login(&home, request.settings.sign_in) {
+        let text = format!("the mounted login cannot be linked into `{}`: {error}", home.display());
+        return End::Failed(Failure::new("codex", FailureKind::Config, text));
+    }
     let totals = Totals::of(&home);
     let resumed = resumed(request).cloned();
     let before = match &resumed {

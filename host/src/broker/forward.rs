@@ -7,13 +7,13 @@ use http_body_util::{Either, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response};
-use longshore_protocol::GroupId;
 use tracing::{debug, warn};
 
+use super::access::SignIn;
 use super::policy::{self, Api, Decision};
 use super::refusal::Refusal;
 use super::upstream::SendError;
-use super::{Broker, Credential};
+use super::{Broker, Client, Credential};
 
 /// Twice what the largest API takes.
 pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
@@ -24,13 +24,18 @@ pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
 /// Answers one request of a group's container.
 pub(super) async fn answer(
     broker: &Broker,
-    group: &GroupId,
+    client: &Client,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    let group = &client.group;
     let method = request.method().clone();
     let dialect = policy::dialect(request.uri());
     let answered = match policy::decide(&method, request.uri(), request.headers()) {
-        Decision::Forward { api, path } => forward(broker, group, api, path, request).await,
+        // Nobody else has a login to refresh.
+        Decision::Forward { api: Api::LoginToken, .. } if client.sign_in != SignIn::MountedLogin => {
+            Err(Refusal::forbidden(&method, request.uri()))
+        }
+        Decision::Forward { api, path } => forward(broker, client, api, path, request).await,
         Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
         Decision::NoWebsocket => Err(Refusal::NoWebsocket),
     };
@@ -50,12 +55,13 @@ pub(super) async fn answer(
 
 async fn forward(
     broker: &Broker,
-    group: &GroupId,
+    client: &Client,
     api: Api,
     path: &'static str,
     request: Request<Incoming>,
 ) -> Result<Response<Incoming>, Refusal> {
-    let upstream = broker.upstreams.of(api);
+    let group = &client.group;
+    let upstream = broker.upstream(api, client.sign_in).await?;
     if let Credential::None { hint } = upstream.credential {
         return Err(Refusal::NoCredential { hint });
     }
@@ -67,8 +73,8 @@ async fn forward(
     let broken = |cause: String| Refusal::Broken { origin: upstream.base.origin(), cause };
     let (head, body) = request.into_parts();
     let uri = upstream.base.join(path, head.uri.query()).map_err(|error| broken(error.to_string()))?;
-    let headers = policy::request_headers(&head.headers, api, upstream, group);
-    let mut outgoing = Request::new(Limited::new(body, MAX_REQUEST_BYTES));
+    let headers = policy::request_headers(&head.headers, api, &upstream, group);
+    let mut outgoing = Request::new(Either::Left(Limited::new(body, MAX_REQUEST_BYTES)));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = headers.map_err(|error| broken(error.to_string()))?;
@@ -78,6 +84,12 @@ async fn forward(
         SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
         SendError::Broken(cause) => broken(cause),
     })?;
+    if let (401, Credential::ChatGpt(access)) = (response.status().as_u16(), &upstream.credential)
+        && let Some(chatgpt) = &broker.chatgpt
+    {
+        // The CLI asks again by itself, and is served with a fresh token then.
+        chatgpt.login.rejected(access.token.clone()).await;
+    }
     debug!(%group, ?api, path, status = response.status().as_u16(), "forwarded");
     let (head, body) = response.into_parts();
     // Nothing else of the head: how the upstream spoke HTTP is that connection's matter.

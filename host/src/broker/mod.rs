@@ -8,13 +8,16 @@
 //! A connection carries one request. It is a local one and costs nothing, and so no client holds a
 //! place without asking something, and none meets a connection that was closed for being idle.
 
+pub mod access;
 mod forward;
+pub mod login;
 pub mod policy;
 pub mod refusal;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +27,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_protocol::paths::PLACEHOLDER_CREDENTIAL;
-use longshore_protocol::{GroupId, ProviderKind};
+use longshore_protocol::{Failure, GroupId};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
@@ -32,9 +35,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
+use self::access::{Choice, Offers, SignIn};
+use self::login::{Access, ChatGptLogin};
 use self::policy::Api;
+use self::refusal::Refusal;
 use self::upstream::Connections;
 use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
+use crate::groups::Group;
 use crate::socket::SocketFile;
 
 /// The socket's name in the group's directory.
@@ -84,6 +91,10 @@ pub enum Credential {
     /// As [`Credential::Bearer`], of a subscription. The CLI has to know, because it then adds a beta
     /// header and prefers another model.
     OauthBearer(Secret),
+    /// A token of the host's ChatGPT login, with the account that it is for.
+    ChatGpt(Access),
+    /// What the client sends: it has the login itself.
+    AsSent,
     /// Both headers.
     ApiKeyAndBearer {
         /// For `x-api-key`.
@@ -139,46 +150,92 @@ impl Upstreams {
     #[must_use]
     pub fn placeholders(&self) -> Vec<(&'static str, &'static str)> {
         let claude: &[&str] = match self.anthropic.credential {
-            Credential::None { .. } | Credential::ApiKey(_) => &["ANTHROPIC_API_KEY"],
+            Credential::None { .. } | Credential::ApiKey(_) | Credential::ChatGpt(_) | Credential::AsSent => {
+                &["ANTHROPIC_API_KEY"]
+            }
             Credential::Bearer(_) => &["ANTHROPIC_AUTH_TOKEN"],
             Credential::OauthBearer(_) => &["CLAUDE_CODE_OAUTH_TOKEN"],
             Credential::ApiKeyAndBearer { .. } => &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
         };
         claude.iter().chain(&["LONGSHORE_API_KEY"]).map(|name| (*name, PLACEHOLDER_CREDENTIAL)).collect()
     }
-
-    fn of(&self, api: Api) -> &Upstream {
-        match api {
-            Api::Anthropic => &self.anthropic,
-            Api::OpenAi => &self.openai,
-        }
-    }
 }
 
 /// Forwards the requests of all groups.
 pub struct Broker {
     upstreams: Upstreams,
+    chatgpt: Option<ChatGpt>,
     connections: Connections,
+}
+
+/// The way of groups that sign in with ChatGPT.
+pub struct ChatGpt {
+    /// Where their requests go; `/responses` follows.
+    pub base: BaseUrl,
+    /// Where the login is refreshed.
+    pub token_url: BaseUrl,
+    /// The login.
+    pub login: Arc<ChatGptLogin>,
 }
 
 impl Broker {
     /// Connects to nothing yet.
     #[must_use]
     pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Arc::new(Self { upstreams, connections: Connections::default() })
+        Arc::new(Self { upstreams, chatgpt: None, connections: Connections::default() })
     }
 
-    /// What the operator has to do before the provider can answer: nothing is set for its API.
+    /// The same with a ChatGPT login for the groups that want it.
     #[must_use]
-    pub fn no_credential(&self, provider: ProviderKind) -> Option<&'static str> {
-        let upstream = match provider {
-            ProviderKind::Claude => &self.upstreams.anthropic,
-            ProviderKind::Codex => &self.upstreams.openai,
+    pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Connections::default() })
+    }
+
+    /// How the group's provider signs in.
+    ///
+    /// # Errors
+    /// A failure of kind `auth` when it cannot: no container is started then.
+    pub fn sign_in(&self, group: &Group) -> Result<SignIn, Failure> {
+        let set = |upstream: &Upstream| !matches!(upstream.credential, Credential::None { .. });
+        let offers = Offers {
+            claude: set(&self.upstreams.anthropic),
+            codex_key: set(&self.upstreams.openai),
+            codex_login: self.chatgpt.as_ref().is_some_and(|chatgpt| chatgpt.login.exists()),
         };
-        match upstream.credential {
-            Credential::None { hint } => Some(hint),
-            _ => None,
-        }
+        let choice = match &self.chatgpt {
+            Some(_) => Choice { method: group.codex.auth_method, credentials: group.codex.credentials },
+            // The rehearsal takes everybody as they are.
+            None => Choice::default(),
+        };
+        access::access(group.provider, choice, offers)
+    }
+
+    /// The upstream for a request of a group that signs in like that.
+    async fn upstream(&self, api: Api, sign_in: SignIn) -> Result<Cow<'_, Upstream>, Refusal> {
+        let upstream = match api {
+            Api::Anthropic => &self.upstreams.anthropic,
+            Api::OpenAi | Api::LoginToken => &self.upstreams.openai,
+        };
+        let (Some(chatgpt), Api::OpenAi | Api::LoginToken) = (&self.chatgpt, api) else {
+            return Ok(Cow::Borrowed(upstream));
+        };
+        let of =
+            |base: &BaseUrl, credential| Upstream { base: base.clone(), credential, names_group: upstream.names_group };
+        Ok(match (sign_in, api) {
+            (SignIn::Key, _) => Cow::Borrowed(upstream),
+            (SignIn::ChatGpt, _) => {
+                let access = chatgpt.login.access(&self.connections).await.map_err(Refusal::Login)?;
+                Cow::Owned(of(&chatgpt.base, Credential::ChatGpt(access)))
+            }
+            (SignIn::MountedLogin, Api::LoginToken) => Cow::Owned(of(&chatgpt.token_url, Credential::AsSent)),
+            (SignIn::MountedLogin, _) => Cow::Owned(of(&chatgpt.base, Credential::AsSent)),
+        })
+    }
+
+    /// Where the ChatGPT login lies, for a container that is given it.
+    #[must_use]
+    pub fn login_directory(&self) -> Option<&Path> {
+        self.chatgpt.as_ref().map(|chatgpt| chatgpt.login.directory())
     }
 
     /// See [`Upstreams::placeholders`].
@@ -200,12 +257,14 @@ impl Broker {
         group: &GroupId,
         directory: &Path,
         owner: Option<(u32, u32)>,
+        sign_in: SignIn,
     ) -> io::Result<BrokerLink> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (socket, listener) = SocketFile::bind(&directory.join(SOCKET), owner)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let accepting = runtime.spawn(accept(Arc::clone(self), group.clone(), listener)).abort_handle();
+        let accepting =
+            runtime.spawn(accept(Arc::clone(self), Client { group: group.clone(), sign_in }, listener)).abort_handle();
         Ok(BrokerLink { accepting, socket })
     }
 }
@@ -231,13 +290,21 @@ impl Drop for BrokerLink {
     }
 }
 
-async fn accept(broker: Arc<Broker>, group: GroupId, listener: UnixListener) {
+/// Whose socket it is, which is all that identifies a request.
+#[derive(Debug, Clone)]
+struct Client {
+    group: GroupId,
+    sign_in: SignIn,
+}
+
+async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
+    let group = &client.group;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(Arc::clone(&broker), group.clone(), stream));
+                    connections.spawn(serve(Arc::clone(&broker), client.clone(), stream));
                 }
                 Err(error) => {
                     warn!(%group, %error, "cannot accept a connection");
@@ -253,8 +320,9 @@ async fn accept(broker: Arc<Broker>, group: GroupId, listener: UnixListener) {
     }
 }
 
-async fn serve(broker: Arc<Broker>, group: GroupId, stream: UnixStream) {
-    let service = service_fn(|request| forward::answer(&broker, &group, request));
+async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
+    let group = &client.group;
+    let service = service_fn(|request| forward::answer(&broker, &client, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

@@ -8,7 +8,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::header::InvalidHeaderValue;
 use hyper::{Method, Uri, header};
 use longshore_protocol::GroupId;
-use longshore_protocol::paths::{BROKER_ANTHROPIC, BROKER_OPENAI};
+use longshore_protocol::paths::{BROKER_ANTHROPIC, BROKER_LOGIN_TOKEN, BROKER_OPENAI};
 
 use super::{Credential, Upstream};
 
@@ -19,6 +19,8 @@ pub enum Api {
     Anthropic,
     /// `OpenAI`'s Responses API, which `codex` uses.
     OpenAi,
+    /// Where a ChatGPT login is refreshed; only for a container that has the login itself.
+    LoginToken,
 }
 
 /// A request that may be forwarded: method, path on the bridge without its base, and API.
@@ -30,17 +32,21 @@ struct Route {
 }
 
 /// Everything that the two CLIs ask of their APIs.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 7] = [
     Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages" },
     Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages/count_tokens" },
     Route { method: Method::HEAD, api: Api::Anthropic, path: "/api/hello" },
     Route { method: Method::POST, api: Api::OpenAi, path: "/responses" },
     Route { method: Method::POST, api: Api::OpenAi, path: "/responses/compact" },
     Route { method: Method::GET, api: Api::OpenAi, path: "/models" },
+    Route { method: Method::POST, api: Api::LoginToken, path: "" },
 ];
 
 /// Names the group to the rehearsal. Whatever a client puts there itself is dropped.
 pub const GROUP_HEADER: HeaderName = HeaderName::from_static("x-longshore-group");
+
+/// Whose plan a ChatGPT login's request is for.
+const ACCOUNT_HEADER: HeaderName = HeaderName::from_static("chatgpt-account-id");
 
 /// What to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +91,15 @@ pub fn dialect(uri: &Uri) -> Api {
 #[must_use]
 pub fn allowed() -> String {
     let route = |route: &Route| format!("{} {}{}", route.method, base_path(route.api), route.path);
-    ROUTES.iter().map(route).collect::<Vec<_>>().join(", ")
+    let told = ROUTES.iter().filter(|route| route.api != Api::LoginToken);
+    told.map(route).collect::<Vec<_>>().join(", ")
 }
 
 fn base_path(api: Api) -> &'static str {
     match api {
         Api::Anthropic => BROKER_ANTHROPIC,
         Api::OpenAi => BROKER_OPENAI,
+        Api::LoginToken => BROKER_LOGIN_TOKEN,
     }
 }
 
@@ -108,21 +116,27 @@ pub fn request_headers(
 ) -> Result<HeaderMap, InvalidHeaderValue> {
     let mut headers = end_to_end(client, |name| {
         // `content-length` is said again by the client that sends the body.
-        matches!(
-            name.as_str(),
-            "host" | "content-length" | "expect" | "authorization" | "x-api-key" | "api-key" | "cookie"
-        ) || *name == GROUP_HEADER
+        let names_client = match name.as_str() {
+            "host" | "content-length" | "expect" | "x-api-key" | "api-key" | "cookie" => true,
+            "authorization" | "chatgpt-account-id" => upstream.credential != Credential::AsSent,
+            _ => false,
+        };
+        names_client || *name == GROUP_HEADER
     });
     let (api_key, bearer) = match (&upstream.credential, api) {
-        (Credential::None { .. }, _) => (None, None),
+        (Credential::None { .. } | Credential::AsSent, _) => (None, None),
         (Credential::ApiKey(key), Api::Anthropic) => (Some(key), None),
         // OpenAI has keys as bearer tokens only.
-        (Credential::ApiKey(key), Api::OpenAi) => (None, Some(key)),
+        (Credential::ApiKey(key), Api::OpenAi | Api::LoginToken) => (None, Some(key)),
         (Credential::Bearer(token) | Credential::OauthBearer(token), _) => (None, Some(token)),
+        (Credential::ChatGpt(access), _) => (None, Some(&access.token)),
         (Credential::ApiKeyAndBearer { api_key, bearer }, _) => (Some(api_key), Some(bearer)),
     };
     if let Some(key) = api_key {
         headers.insert(HeaderName::from_static("x-api-key"), sensitive(key.expose())?);
+    }
+    if let Credential::ChatGpt(access) = &upstream.credential {
+        headers.insert(ACCOUNT_HEADER, HeaderValue::from_str(&access.account)?);
     }
     if let Some(token) = bearer {
         headers.insert(header::AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()))?);

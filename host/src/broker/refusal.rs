@@ -5,6 +5,7 @@
 use hyper::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::login::LoginError;
 use super::policy::{self, Api};
 
 /// Why a request did not go through.
@@ -22,6 +23,8 @@ pub enum Refusal {
         /// What to set.
         hint: &'static str,
     },
+    /// The ChatGPT login gives no token.
+    Login(LoginError),
     /// The body is over the limit.
     TooLarge {
         /// The limit.
@@ -60,6 +63,8 @@ impl Refusal {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NoWebsocket => StatusCode::UPGRADE_REQUIRED,
             Self::NoCredential { .. } => StatusCode::UNAUTHORIZED,
+            Self::Login(LoginError::Later(_)) => StatusCode::BAD_GATEWAY,
+            Self::Login(_) => StatusCode::UNAUTHORIZED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreachable { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
         }
@@ -68,7 +73,7 @@ impl Refusal {
     /// Whether the same request may go through a moment later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Login(LoginError::Later(_)))
     }
 
     /// The sentence in the answer.
@@ -80,6 +85,7 @@ impl Refusal {
             }
             Self::NoWebsocket => "websockets are not offered here; use plain requests".to_owned(),
             Self::NoCredential { hint } => (*hint).to_owned(),
+            Self::Login(error) => error.to_string(),
             Self::TooLarge { limit_bytes } => format!("the request is larger than {limit_bytes} bytes"),
             Self::Unreachable { origin, cause } => format!("cannot reach `{origin}`: {cause}"),
             Self::Broken { origin, cause } => format!("`{origin}` broke off: {cause}"),
@@ -96,18 +102,20 @@ impl Refusal {
                 let kind = match self {
                     Self::Forbidden { .. } => "permission_error",
                     Self::NoWebsocket => "invalid_request_error",
-                    Self::NoCredential { .. } => "authentication_error",
+                    Self::NoCredential { .. } | Self::Login(_) => "authentication_error",
                     Self::TooLarge { .. } => "request_too_large",
                     Self::Unreachable { .. } | Self::Broken { .. } => "api_error",
                 };
                 json!({"type": "error", "error": {"type": kind, "message": message}})
             }
             // https://platform.openai.com/docs/guides/error-codes
-            Api::OpenAi => {
+            Api::OpenAi | Api::LoginToken => {
                 let (kind, code) = match self {
                     Self::Forbidden { .. } => ("invalid_request_error", "forbidden"),
                     Self::NoWebsocket => ("invalid_request_error", "upgrade_not_offered"),
                     Self::NoCredential { .. } => ("invalid_request_error", "invalid_api_key"),
+                    Self::Login(LoginError::Later(_)) => ("server_error", "bad_gateway"),
+                    Self::Login(_) => ("invalid_request_error", "invalid_api_key"),
                     Self::TooLarge { .. } => ("invalid_request_error", "request_too_large"),
                     Self::Unreachable { .. } | Self::Broken { .. } => ("server_error", "bad_gateway"),
                 };

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::{LengthLimitError, Limited};
+use http_body_util::{Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,8 +19,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tower_service::Service;
 
-/// A request's body on its way out: the client's, as it comes, up to the limit.
-pub(super) type RequestBody = Limited<Incoming>;
+/// A request's body on its way out: the client's, as it comes, up to the limit; or our own.
+pub(super) type RequestBody = Either<Limited<Incoming>, Full<Bytes>>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Pool<C> = Client<Bounded<C>, RequestBody>;

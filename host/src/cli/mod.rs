@@ -4,6 +4,7 @@ mod chat;
 mod groups;
 mod image;
 mod init;
+mod login;
 mod rehearse;
 mod run;
 mod status;
@@ -39,6 +40,8 @@ enum Command {
     Chat(chat::ChatArgs),
     /// List the groups and what is wrong with the groups file, or edit it.
     Groups(groups::GroupsArgs),
+    /// Log in to a provider with a subscription.
+    Login(login::LoginArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
     /// Make the agent image.
@@ -93,6 +96,7 @@ impl Cli {
             Command::Run(args) => run::run(args, absolute(&self.root)?).await,
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
+            Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

@@ -31,6 +31,18 @@ impl BaseUrl {
         Self::https("api.openai.com", "/v1")
     }
 
+    /// The Responses API of ChatGPT plans, as codex knows it.
+    #[must_use]
+    pub fn chatgpt() -> Self {
+        Self::https("chatgpt.com", "/backend-api/codex")
+    }
+
+    /// Where ChatGPT logins are refreshed, as codex knows it.
+    #[must_use]
+    pub fn chatgpt_token() -> Self {
+        Self::https("auth.openai.com", "/oauth/token")
+    }
+
     fn https(host: &'static str, path: &str) -> Self {
         Self { scheme: Scheme::HTTPS, authority: Authority::from_static(host), path: path.to_owned() }
     }

@@ -106,6 +106,10 @@ pub struct CodexAccess {
     pub base_url: Option<BaseUrl>,
     /// `CODEX_MODEL`: the model; the CLI's own default if unset.
     pub model: Option<String>,
+    /// `CODEX_CHATGPT_BASE_URL`: where a ChatGPT login's requests go; `/responses` is added to it.
+    pub chatgpt_base_url: Option<BaseUrl>,
+    /// `CODEX_REFRESH_TOKEN_URL_OVERRIDE`: where a ChatGPT login is refreshed. The CLI's own name for it.
+    pub refresh_url: Option<BaseUrl>,
 }
 
 /// A setting that the host cannot start with.

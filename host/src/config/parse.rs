@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 19] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "CONTAINER_TIMEOUT",
@@ -31,6 +31,8 @@ pub(super) const KEYS: [&str; 17] = [
     credential::OPENAI_API_KEY,
     "OPENAI_BASE_URL",
     "CODEX_MODEL",
+    "CODEX_CHATGPT_BASE_URL",
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
 ];
 
 const COMMAND_PREFIX: &str = "CHANNEL_";
@@ -141,6 +143,8 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             api_key: credential::codex(&mut settings),
             base_url: base_url(&mut settings, "OPENAI_BASE_URL", &BaseUrl::openai()),
             model: settings.text("CODEX_MODEL", 128, |character| character.is_ascii_graphic(), "a model's name"),
+            chatgpt_base_url: base_url(&mut settings, "CODEX_CHATGPT_BASE_URL", &BaseUrl::chatgpt()),
+            refresh_url: base_url(&mut settings, "CODEX_REFRESH_TOKEN_URL_OVERRIDE", &BaseUrl::chatgpt_token()),
         },
         warnings: Vec::new(),
     };

@@ -10,15 +10,16 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::tz::TimeZone;
 use longshore_protocol::line::{Line, LineBuffer};
-use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, ProviderKind, RunnerCommand, RunnerEvent};
+use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, RunnerCommand, RunnerEvent};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::installation::Installation;
-use super::mounts::FolderAccess;
+use super::mounts::{FolderAccess, Mount};
 use super::spec::{ContainerSpec, Limits, SpecInput};
 use super::{ContainerId, ContainerRuntime, Exit, Output, RuntimeError, mounts};
+use crate::broker::access::SignIn;
 use crate::broker::{Broker, BrokerLink};
 use crate::groups::{ApprovalPolicy, Group};
 use crate::queue::dispatch::GroupSlot;
@@ -59,6 +60,7 @@ pub struct Residents {
 pub struct Resident {
     id: ContainerId,
     generation: u64,
+    sign_in: SignIn,
     memory_bytes: u64,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
     events: mpsc::Receiver<RunnerEvent>,
@@ -80,15 +82,15 @@ impl Residents {
     ///
     /// # Errors
     /// Whatever keeps a container from running.
-    pub async fn acquire(&self, slot: &GroupSlot, group: &Group) -> Result<Resident, RuntimeError> {
+    pub async fn acquire(&self, slot: &GroupSlot, group: &Group, sign_in: SignIn) -> Result<Resident, RuntimeError> {
         let idle = self.locked().remove(slot.group());
         if let Some(resident) = idle {
-            if resident.generation == group.generation && !resident.events.is_closed() {
+            if resident.fits(group, sign_in) {
                 return Ok(resident);
             }
             self.retire(resident).await;
         }
-        self.start(group).await
+        self.start(group, sign_in).await
     }
 
     /// Keeps the resident warm for the group's next turn.
@@ -172,11 +174,12 @@ impl Residents {
         }
     }
 
-    /// Why the provider cannot answer at all: the operator has set no credential for it.
-    #[must_use]
-    pub fn no_credential(&self, provider: ProviderKind) -> Option<Failure> {
-        let hint = self.broker.no_credential(provider)?;
-        Some(Failure::new(provider.as_str(), FailureKind::Auth, hint))
+    /// How the group's provider signs in.
+    ///
+    /// # Errors
+    /// A failure of kind `auth` when there is no credential: no container is started then.
+    pub fn sign_in(&self, group: &Group) -> Result<SignIn, Failure> {
+        self.broker.sign_in(group)
     }
 
     /// The groups that have a warm container waiting.
@@ -189,7 +192,7 @@ impl Residents {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn start(&self, group: &Group) -> Result<Resident, RuntimeError> {
+    async fn start(&self, group: &Group, sign_in: SignIn) -> Result<Resident, RuntimeError> {
         let settings = &self.settings;
         let installation = &settings.installation;
         let image = group.container.image.as_deref().unwrap_or(&settings.image);
@@ -202,8 +205,14 @@ impl Residents {
         let directory = installation.broker_folder(&group.id);
         let link = self
             .broker
-            .open(&group.id, &directory, Some((installation.uid, installation.gid)))
+            .open(&group.id, &directory, Some((installation.uid, installation.gid)), sign_in)
             .map_err(|error| refused(&error))?;
+        let login: Vec<Mount> = match (sign_in, self.broker.login_directory()) {
+            (SignIn::MountedLogin, Some(source)) => {
+                vec![mounts::login(installation, source).map_err(|error| refused(&error))?]
+            }
+            _ => Vec::new(),
+        };
         let placeholders = self.broker.placeholders();
         let spec = ContainerSpec::new(&SpecInput {
             installation,
@@ -213,7 +222,7 @@ impl Residents {
             image,
             timezone: group.timezone.as_ref().and_then(TimeZone::iana_name).unwrap_or(&settings.timezone),
             placeholders: &placeholders,
-            additional_mounts: &[],
+            additional_mounts: &login,
             limits: limits(group),
         });
         let memory_bytes = spec.limits.memory_bytes;
@@ -224,6 +233,7 @@ impl Residents {
         Ok(Resident {
             id: attached.id,
             generation: group.generation,
+            sign_in,
             memory_bytes,
             stdin: attached.stdin,
             events,
@@ -237,6 +247,11 @@ impl Residents {
 }
 
 impl Resident {
+    /// Whether it was started for the group as it is now, and still runs as far as is known.
+    fn fits(&self, group: &Group, sign_in: SignIn) -> bool {
+        self.generation == group.generation && self.sign_in == sign_in && !self.events.is_closed()
+    }
+
     /// The engine's id of the container.
     #[must_use]
     pub fn id(&self) -> &ContainerId {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
-use longshore_protocol::{GroupId, IdError, ProviderKind, ProviderSettings};
+use longshore_protocol::{CodexSignIn, GroupId, IdError, ProviderKind, ProviderSettings};
 use serde_json::Value as Json;
 
 use super::entry::{AdditionalMount, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
@@ -160,6 +160,7 @@ fn codex_settings(config: Option<&CodexConfig>, place: &Place<'_>, findings: &mu
         }
     }
     ProviderSettings {
+        sign_in: CodexSignIn::default(),
         model: config.model.clone(),
         reasoning_effort: config.reasoning_effort.clone(),
         config_overrides,

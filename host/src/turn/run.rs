@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest};
+use longshore_protocol::{
+    CodexSignIn, Failure, FailureKind, GroupId, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest,
+};
 use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
 use super::prelude::{MEMORY_BYTES, Petitions, PreludeInput, SharedMemory, prelude};
 use super::prompt::{PromptInput, PromptLimits, PromptMessage, Standing, prompt};
+use crate::broker::access::SignIn;
 use crate::channel::chunk::chunk;
 use crate::clock::Clock;
 use crate::container::RuntimeError;
@@ -124,13 +127,16 @@ impl TurnRunner {
     }
 
     async fn run_turn(&self, slot: &GroupSlot, group: &Group, turn: &BegunTurn) -> Result<Next, StoreError> {
-        if let Some(failure) = self.residents.no_credential(group.provider) {
-            let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));
-            return self.end(group, turn, verdict, 0).await;
-        }
+        let sign_in = match self.residents.sign_in(group) {
+            Ok(sign_in) => sign_in,
+            Err(failure) => {
+                let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));
+                return self.end(group, turn, verdict, 0).await;
+            }
+        };
         let started = Instant::now();
         self.outbound.typing(&group.chat, true).await;
-        let result = self.attempt(slot, group, turn).await;
+        let result = self.attempt(slot, group, turn, sign_in).await;
         self.outbound.typing(&group.chat, false).await;
         let (verdict, resident) = match result {
             Ok(ended) => ended?,
@@ -152,9 +158,10 @@ impl TurnRunner {
         slot: &GroupSlot,
         group: &Group,
         turn: &BegunTurn,
+        sign_in: SignIn,
     ) -> Result<Result<(Verdict, Option<Resident>), StoreError>, RuntimeError> {
-        let request = self.request(group, turn);
-        let mut resident = self.residents.acquire(slot, group).await?;
+        let request = self.request(group, turn, sign_in);
+        let mut resident = self.residents.acquire(slot, group, sign_in).await?;
         tracing::debug!(container = %resident.id(), "turn begins");
         let mut fold = TurnFold::new(turn.id.clone(), attempt_of(turn));
         let limit = Duration::from_secs(request.time_limit_seconds) + LIMIT_GRACE;
@@ -225,7 +232,7 @@ impl TurnRunner {
         Ok(None)
     }
 
-    fn request(&self, group: &Group, turn: &BegunTurn) -> TurnRequest {
+    fn request(&self, group: &Group, turn: &BegunTurn, sign_in: SignIn) -> TurnRequest {
         let zone = group.timezone.as_ref().unwrap_or(&self.time_zone);
         let time_zone = zone.iana_name().unwrap_or("UTC");
         let memory = self.memory.read(&group.id, group.provider);
@@ -249,6 +256,9 @@ impl TurnRunner {
         let mut settings = group.settings.clone();
         if group.provider == ProviderKind::Codex && settings.model.is_none() {
             settings.model.clone_from(&self.codex_model);
+        }
+        if sign_in == SignIn::MountedLogin {
+            settings.sign_in = CodexSignIn::MountedLogin;
         }
         TurnRequest {
             turn: turn.id.clone(),

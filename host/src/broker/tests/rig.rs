@@ -1,5 +1,6 @@
 //! An upstream on loopback, a broker before it, and a client that speaks bytes.
 
+use crate::broker::access::SignIn;
 use std::convert::Infallible;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -120,7 +121,7 @@ impl Rig {
     pub(super) fn new(upstreams: Upstreams) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let broker = Broker::new(upstreams);
-        let link = broker.open(&"family".parse().unwrap(), directory.path(), None).unwrap();
+        let link = broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key).unwrap();
         Self { directory, link, broker }
     }
 

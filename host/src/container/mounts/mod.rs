@@ -6,7 +6,8 @@
 
 pub mod prepare;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use longshore_protocol::{GroupId, paths};
 
@@ -61,6 +62,20 @@ impl FolderAccess {
     pub const OBSERVER: Self = Self { group: Access::ReadOnly, global: Access::ReadOnly };
 }
 
+/// The mount of a ChatGPT login for a group that is given it, and the login made the agent's.
+///
+/// # Errors
+/// The login cannot be given to the agent's user.
+pub fn login(installation: &Installation, directory: &Path) -> io::Result<Mount> {
+    let host = rustix::process::geteuid();
+    if host.is_root() && installation.uid != 0 {
+        for path in [directory.to_owned(), directory.join("auth.json")] {
+            std::os::unix::fs::lchown(path, Some(installation.uid), Some(installation.gid))?;
+        }
+    }
+    Ok(Mount { source: directory.to_owned(), target: paths::CODEX_LOGIN.to_owned(), access: Access::ReadWrite })
+}
+
 /// The mounts that every container of the group has; an outer target comes before what lies in it.
 #[must_use]
 pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess) -> Vec<Mount> {
@@ -82,8 +97,6 @@ pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess) 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
     use super::*;
