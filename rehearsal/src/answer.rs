@@ -107,7 +107,7 @@ mod tests {
         #[test]
         fn pieces_make_up_the_text(text in "\\PC{0,80}", pieces in 0_usize..20) {
             let found = cut_into(&text, pieces);
-            prop_assert_eq!(found.concat(), text.clone());
+            prop_assert_eq!(found.concat(), text.as_str());
             prop_assert!(found.len() <= pieces.max(1));
         }
     }

@@ -96,7 +96,6 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderName;
 
     #[test]
     fn every_path_of_the_two_apis_is_known() {

@@ -246,3 +246,6 @@ fn whole(blocks: &[Block], stop: &str, wish: &Wish, id: &str) -> Answer {
     body["usage"] = usage(OUTPUT_TOKENS);
     Answer::whole(200, body)
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ impl<'a> Script<'a> {
         self.index += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use longshore_protocol::ProviderKind;
 use serde_json::Value;
 
-pub use directive::{Directive, VERBS, parse};
+pub use directive::{Directive, LONGEST, VERBS, parse};
 
 use crate::prompt;
 
@@ -135,7 +135,7 @@ pub struct Status {
 /// A step and how long the server waits before the first byte of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// At most an hour.
+    /// At most [`LONGEST`].
     pub delay: Duration,
     /// What comes then.
     pub step: Step,

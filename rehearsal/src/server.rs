@@ -190,42 +190,41 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     let (parts, body) = request.into_parts();
     let endpoint = Endpoint::of(&parts.method, parts.uri.path(), &parts.headers);
     let id = Uuid::new_v4().simple().to_string();
-    let line = match read(&parts.headers, body).await {
+    let Reply { delay, answer } = match read(&parts.headers, body).await {
         Ok(body) => {
             let request = record(&shared, &parts, &body);
-            match endpoint {
-                Endpoint::CountTokens if Credential::of(&parts.headers) == Credential::Accepted => {
-                    Reply::now(Answer::whole(200, json!({"input_tokens": (body.len() / 4).max(1)})))
-                }
-                _ => reply(&shared, endpoint, &parts, request.as_deref(), &id),
-            }
+            reply(&shared, endpoint, &parts, request.as_deref(), body.len(), &id)
         }
-        Err(problem) => Reply::now(error(&parts, 413, "request_too_large", &problem, &id)),
+        Err((status, problem)) => Reply::now(error(&parts, status, "invalid_request_error", &problem, &id)),
     };
     tracing::debug!(method = %parts.method, path = parts.uri.path(), ?endpoint, "asked");
-    if !line.delay.is_zero() {
-        tokio::time::sleep(line.delay).await;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
-    send::response(line.answer, &id)
+    send::response(answer, &id)
 }
 
+/// A body that cannot be had: the status and the reason.
+type Unreadable = (u16, String);
+
 /// The body, decompressed; codex compresses it when it is logged in with ChatGPT.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, String> {
-    let body = to_bytes(body, MOST_BODY_BYTES).await.map_err(|error| format!("the body cannot be read: {error}"))?;
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Unreadable> {
+    let body =
+        to_bytes(body, MOST_BODY_BYTES).await.map_err(|error| (413, format!("the body cannot be read: {error}")))?;
     match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"" | b"identity") => Ok(body),
         Some(b"zstd") => unzstd(&body),
-        Some(other) => Err(format!("the body is encoded as `{}`, not as `zstd`", other.escape_ascii())),
+        Some(other) => Err((415, format!("the body is encoded as `{}`, not as `zstd`", other.escape_ascii()))),
     }
 }
 
-fn unzstd(body: &[u8]) -> Result<Bytes, String> {
-    let broken = |error: &dyn std::fmt::Display| format!("the body is not zstd: {error}");
+fn unzstd(body: &[u8]) -> Result<Bytes, Unreadable> {
+    let broken = |error: &dyn std::fmt::Display| (400, format!("the body is not zstd: {error}"));
     let decoder = ruzstd::decoding::StreamingDecoder::new(body).map_err(|error| broken(&error))?;
     let mut plain = Vec::new();
     decoder.take(MOST_BODY_BYTES as u64 + 1).read_to_end(&mut plain).map_err(|error| broken(&error))?;
     if plain.len() > MOST_BODY_BYTES {
-        return Err(format!("the body is longer than {MOST_BODY_BYTES} bytes when decompressed"));
+        return Err((413, format!("the body is longer than {MOST_BODY_BYTES} bytes when decompressed")));
     }
     Ok(plain.into())
 }
@@ -266,7 +265,7 @@ impl Reply {
     }
 }
 
-fn reply(shared: &Shared, endpoint: Endpoint, parts: &Parts, request: Option<&Value>, id: &str) -> Reply {
+fn reply(shared: &Shared, endpoint: Endpoint, parts: &Parts, request: Option<&Value>, bytes: usize, id: &str) -> Reply {
     if endpoint.is_guarded()
         && let Some(refusal) = refusal(parts, id)
     {
@@ -288,6 +287,8 @@ fn reply(shared: &Shared, endpoint: Endpoint, parts: &Parts, request: Option<&Va
         (Endpoint::Messages | Endpoint::Responses, None) => {
             error(parts, 400, "invalid_request_error", "the body is not JSON", id)
         }
+        // Four bytes to a token is what people reckon with.
+        (Endpoint::CountTokens, _) => Answer::whole(200, json!({"input_tokens": (bytes / 4).max(1)})),
         (Endpoint::Token, request) => token::answer(request.unwrap_or(&Value::Null), id),
         // `data` is the public API's list, `models` that of codex's own backend.
         (Endpoint::Models(ProviderKind::Codex), _) => {
@@ -298,7 +299,7 @@ fn reply(shared: &Shared, endpoint: Endpoint, parts: &Parts, request: Option<&Va
         }
         (Endpoint::Probe, _) => Answer::whole(200, Value::Null),
         (Endpoint::Websocket, _) => error(parts, 426, "invalid_request_error", "there is no websocket here", id),
-        (Endpoint::CountTokens | Endpoint::Unknown, _) => {
+        (Endpoint::Unknown, _) => {
             let message = format!(
                 "`{} {}` is not known here; there is POST /openai/v1/responses and POST /anthropic/v1/messages",
                 parts.method,

@@ -7,8 +7,13 @@ use crate::script::Conversation;
 const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 
-/// Texts that the CLI puts into the user's role by itself. The last one is how it asks again after an empty answer.
-const OWN_WORDS: &[&str] = &["[Request interrupted by user", "[Your previous response had no visible output"];
+/// Texts that the CLI puts into the user's role by itself; the last two ask again after an empty answer, and for the rest
+/// of one that ended early.
+const OWN_WORDS: &[&str] = &[
+    "[Request interrupted by user",
+    "[Your previous response had no visible output",
+    "Output token limit hit. Resume",
+];
 
 /// Reads the conversation out of a request.
 #[must_use]
@@ -32,7 +37,7 @@ pub fn conversation(request: &Value) -> Conversation {
 
 fn read(block: &Value, found: &mut Conversation) {
     match block["type"].as_str() {
-        Some("tool_result") => found.result(texts(&block["content"]).join("\n")),
+        Some("tool_result") => result(&texts(&block["content"]).join("\n"), found),
         Some("text") => heard(block["text"].as_str().unwrap_or_default(), found),
         _ => {}
     }
@@ -54,6 +59,18 @@ fn heard(text: &str, found: &mut Conversation) {
     if !rest.is_empty() && !OWN_WORDS.iter().any(|own| rest.starts_with(own)) {
         found.say(rest);
     }
+}
+
+/// The output of a tool; older models find reminders at its end.
+fn result(text: &str, found: &mut Conversation) {
+    let mut rest = text.trim_end();
+    while rest.ends_with(REMINDER_END)
+        && let Some(start) = rest.rfind(REMINDER)
+    {
+        found.told.push(rest[start..].to_owned());
+        rest = rest[..start].trim_end();
+    }
+    found.result(rest.to_owned());
 }
 
 fn texts(content: &Value) -> Vec<&str> {

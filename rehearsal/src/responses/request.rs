@@ -165,16 +165,17 @@ impl Tools {
     #[must_use]
     pub fn call(&self, name: &str, arguments: &Value) -> Call {
         let (server, tool) = match name.split_once('/') {
-            Some((server, tool)) => (Some(namespace(server)), tool),
+            Some((server, tool)) => (Some(server), tool),
             None => match name.strip_prefix("mcp__").and_then(|rest| rest.split_once("__")) {
-                Some((server, tool)) => (Some(namespace(server)), tool),
+                Some((server, tool)) => (Some(server), tool),
                 None => (None, name),
             },
         };
-        let offer = self
-            .0
-            .iter()
-            .find(|offer| offer.name == name || (offer.name == tool && server.is_some() && offer.namespace == server));
+        let space = server.map(namespace);
+        let offer = self.0.iter().find(|offer| {
+            let in_space = offer.namespace == space || offer.namespace.as_deref() == server;
+            offer.name == name || (offer.name == tool && server.is_some() && in_space)
+        });
         let json = arguments.to_string();
         if let Some(Offer { namespace, name, kind }) = offer {
             return match (kind, arguments) {
@@ -186,13 +187,13 @@ impl Tools {
             };
         }
         if self.has("exec") {
-            let name = match server {
-                Some(server) => format!("{server}__{tool}"),
+            let name = match space {
+                Some(space) => format!("{space}__{tool}"),
                 None => tool.to_owned(),
             };
             return Call::Custom { name: "exec".to_owned(), input: tool_script(&name, &json) };
         }
-        Call::Function { namespace: server, name: tool.to_owned(), arguments: json }
+        Call::Function { namespace: space, name: tool.to_owned(), arguments: json }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Line, Status, Step};
 
 /// The longest wait that a script may ask for.
-pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
+pub const LONGEST: Duration = Duration::from_secs(3_600);
 /// The longest message that `big` makes.
 const BIGGEST: usize = 16 * 1024 * 1024;
 const MOST_PIECES: usize = 10_000;

@@ -170,10 +170,8 @@ fn every_verb_is_read() {
 fn a_delay_is_a_prefix_of_any_verb() {
     let slow = parse("delay 1.5 delay 2 status 500 times=2");
     assert_eq!((slow.line.delay, slow.times), (Duration::from_millis(3_500), Some(2)));
-    assert_eq!(parse("delay 3600 delay 3600 empty").line.delay, LONGEST_WAIT);
+    assert_eq!(parse("delay 3600 delay 3600 empty").line.delay, LONGEST);
 }
-
-const LONGEST_WAIT: Duration = directive::LONGEST;
 
 #[test]
 fn a_line_that_makes_no_sense_is_answered_with_what_is_wrong() {
@@ -208,6 +206,6 @@ proptest! {
     #[test]
     fn no_line_makes_it_panic(text in "(status|delay|slow|say|tool|cut|=|\"|'| |\\||5|-|é|\\{|\\}|times){0,12}") {
         let directive = parse(&text);
-        prop_assert!(directive.line.delay <= LONGEST_WAIT);
+        prop_assert!(directive.line.delay <= LONGEST);
     }
 }
