@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::deliver::Outbound;
+use crate::groups::Problem;
 use crate::groups::watch::Snapshot;
 use crate::phrases;
 use crate::queue::dispatch::Wakes;
@@ -41,7 +42,8 @@ struct News {
 /// What has been told already.
 #[derive(Debug, Default)]
 struct Told {
-    problems: BTreeSet<String>,
+    /// By path and text: an edit above a mistake moves it and makes no other of it.
+    problems: BTreeSet<(String, String)>,
     generation: u64,
 }
 
@@ -50,15 +52,16 @@ impl Told {
     /// should it come back.
     #[must_use]
     fn handle(&mut self, snapshot: &Snapshot) -> News {
-        let problems: BTreeSet<String> = snapshot.problems.iter().map(ToString::to_string).collect();
-        let tell = problems.difference(&self.problems).cloned().collect();
+        let key = |problem: &Problem| (problem.path.clone(), problem.text.clone());
+        let new = |problem: &&Problem| !self.problems.contains(&key(problem));
+        let tell = snapshot.problems.iter().filter(new).map(ToString::to_string).collect();
         let wake = snapshot
             .groups
             .iter()
             .filter(|group| group.generation > self.generation)
             .map(|group| group.id.clone())
             .collect();
-        self.problems = problems;
+        self.problems = snapshot.problems.iter().map(key).collect();
         self.generation = snapshot.generation;
         News { wake, tell }
     }

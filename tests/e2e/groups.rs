@@ -190,8 +190,9 @@ fn the_main_group_is_told_once_of_an_entry_that_cannot_be_used() {
     let broken = file(&[("main", r#", "isMain": true"#), ("family", r#", "providr": "codex""#)]);
     apply(&mut host, &broken);
     let answer = host.chat("main", "hello");
-    assert_eq!(answer.stderr.matches("providr").count(), 1, "{answer:?}");
-    apply(&mut host, &broken.replace("\"name\": \"main\"", "\"name\": \"Main\""));
+    assert_eq!(answer.stderr.matches("something that I cannot use").count(), 1, "{answer:?}");
+    // A line more above it moves the mistake and makes no other of it.
+    apply(&mut host, &broken.replacen('{', "{\n", 1).replace("\"name\": \"main\"", "\"name\": \"The main\""));
     assert_eq!(host.chat("main", "hello").stderr, "", "told again");
 }
 
@@ -215,4 +216,39 @@ fn the_command_line_edits_the_file_and_the_running_host_follows() {
     assert!(host.chat("team", "hello").stderr.contains("there is no group `team`"));
     let listed = run(&["groups"]);
     assert!(listed.1.contains("main (main)") && listed.1.contains("coder") && !listed.1.contains("team"), "{listed:?}");
+}
+
+#[test]
+fn a_turn_that_takes_too_long_is_ended_and_said_and_the_next_one_works() {
+    let installation = Installation::new();
+    let mut host = Host::start(&installation);
+    for provider in ["claude", "codex"] {
+        let fields =
+            format!(r#", "requiresTrigger": false, "provider": "{provider}", "containerConfig": {{"timeout": 3000}}"#);
+        apply(&mut host, &file(&[("slow", &fields)]));
+        let answer = host.chat("slow", "#rehearse hang 60");
+        assert_eq!((answer.status, answer.stdout.as_str()), (1, ""), "{answer:?}");
+        assert!(answer.stderr.contains("longer than I may work"), "{answer:?}");
+        assert_eq!(host.chat("slow", "quick").status, 0);
+    }
+}
+
+#[test]
+fn codex_starts_afresh_each_turn_unless_the_group_says_resume() {
+    let installation = Installation::new();
+    let mut host = Host::start(&installation);
+    for (resume, threads) in [("false", 2), ("true", 1)] {
+        let fields = format!(
+            r#", "requiresTrigger": false, "provider": "codex", "providerConfig": {{"codex": {{"resume": {resume}}}}}"#
+        );
+        let folder = format!("resume-{resume}");
+        apply(&mut host, &file(&[(&folder, &fields)]));
+        for text in ["one", "two"] {
+            let answer = host.chat(&folder, text);
+            assert_eq!(answer.status, 0, "{answer:?}");
+        }
+        let sessions = installation.path(&format!("data/codex/{folder}/.codex/sessions"));
+        let found = Command::new("find").arg(sessions).args(["-name", "rollout-*"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout).lines().count(), threads, "resume: {resume}");
+    }
 }

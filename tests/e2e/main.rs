@@ -10,4 +10,5 @@ mod credentials;
 mod faults;
 mod groups;
 mod login;
+mod routing;
 mod sealed;
