@@ -131,6 +131,7 @@ impl App {
         let reload = Reload {
             groups: groups.clone(),
             wakes: wakes.clone(),
+            residents: residents.clone(),
             store: store.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),

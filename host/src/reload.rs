@@ -8,6 +8,7 @@ use longshore_protocol::GroupId;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::container::resident::Residents;
 use crate::deliver::Outbound;
 use crate::groups::Problem;
 use crate::groups::watch::Snapshot;
@@ -22,6 +23,8 @@ pub struct Reload {
     pub groups: watch::Receiver<Arc<Snapshot>>,
     /// The way to the dispatcher: a group that is new may have messages that wait.
     pub wakes: Wakes,
+    /// The containers: those of groups that changed are retired.
+    pub residents: Arc<Residents>,
     /// The store.
     pub store: Store,
     /// Told when there is a sentence to deliver.
@@ -77,6 +80,7 @@ impl Reload {
         loop {
             let snapshot = self.groups.borrow_and_update().clone();
             let news = told.handle(&snapshot);
+            self.residents.retire_outdated(&snapshot.groups).await;
             for group in news.wake {
                 self.wakes.wake(group);
             }

@@ -135,6 +135,20 @@ fn a_turn_that_was_running_when_the_host_was_killed_is_answered_by_the_next_host
 }
 
 #[test]
+fn a_conversation_whose_file_is_gone_is_begun_anew_silently() {
+    let installation = Installation::new();
+    let host = Host::start(&installation);
+    assert_eq!(host.chat("main", "hello").status, 0);
+    assert_eq!(host.stop(), Some(0));
+    let projects = installation.path("data/sessions/main/.claude/projects");
+    std::fs::remove_dir_all(&projects).unwrap();
+    let host = Host::start(&installation);
+    let answer = host.chat("main", "do you remember?");
+    assert_eq!((answer.status, answer.stderr.as_str()), (0, ""), "{answer:?}");
+    assert!(host.log().contains("STALE_SESSION"), "the session was not stale: {}", host.log());
+}
+
+#[test]
 fn a_host_that_is_told_to_stop_leaves_no_container_behind() {
     let installation = Installation::new();
     let host = Host::start(&installation);

@@ -48,7 +48,9 @@ fn a_group_switches_to_codex_and_back_while_another_stays_on_claude() {
     assert_eq!(ask(&host, "family"), "[rehearsal · claude · family] You said: hello");
     assert_eq!(ask(&host, "main"), "[rehearsal · claude · main] You said: hello");
     let codex = r#", "requiresTrigger": false, "provider": "codex""#;
+    let before = host.containers().len();
     apply(&mut host, &file(&[("main", r#", "isMain": true"#), ("family", codex)]));
+    host.wait_until("the changed group's container is retired", |host| host.containers().len() == before - 1);
     assert_eq!(ask(&host, "family"), "[rehearsal · codex · family] You said: hello");
     assert_eq!(ask(&host, "main"), "[rehearsal · claude · main] You said: hello");
     apply(&mut host, &file(&[("main", r#", "isMain": true"#), ("family", r#", "requiresTrigger": false"#)]));

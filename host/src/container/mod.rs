@@ -8,6 +8,7 @@ pub mod docker;
 pub mod image;
 pub mod installation;
 pub mod mounts;
+mod output;
 pub mod resident;
 pub mod spec;
 

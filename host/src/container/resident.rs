@@ -5,11 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
 use jiff::tz::TimeZone;
-use longshore_protocol::line::{Line, LineBuffer};
 use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, RunnerCommand, RunnerEvent};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OnceCell, mpsc};
@@ -18,10 +15,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::installation::Installation;
 use super::mounts::{FolderAccess, Mount};
 use super::spec::{ContainerSpec, Limits, SpecInput};
-use super::{ContainerId, ContainerRuntime, Exit, Output, RuntimeError, mounts};
+use super::{ContainerId, ContainerRuntime, Exit, RuntimeError, mounts, output};
 use crate::broker::access::SignIn;
 use crate::broker::{Broker, BrokerLink};
-use crate::groups::{ApprovalPolicy, Group};
+use crate::groups::{ApprovalPolicy, Group, Groups};
 use crate::queue::dispatch::GroupSlot;
 use crate::stop::Stop;
 
@@ -29,8 +26,6 @@ use crate::stop::Stop;
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// Events of a runner that nobody has read yet; beyond them the container waits.
 const EVENTS: usize = 256;
-/// How much of what a container wrote to stderr is kept for the log.
-const STDERR_TAIL: usize = 4096;
 
 /// What residents are made of and for how long they stay.
 pub struct ResidentSettings {
@@ -143,6 +138,18 @@ impl Residents {
         self.runtime.image(&self.settings.image).await.map(drop)
     }
 
+    /// Ends the idle residents of groups that are gone or whose configuration has changed.
+    pub async fn retire_outdated(&self, groups: &Groups) {
+        let fits = |id: &GroupId, resident: &Resident| {
+            groups.by_id(id).is_some_and(|group| group.generation == resident.generation)
+        };
+        let outdated: Vec<_> = self.locked().extract_if(|id, resident| !fits(id, resident)).collect();
+        for (group, resident) in outdated {
+            tracing::info!(%group, container = %resident.id, "container retired: its group has changed");
+            self.retire(resident).await;
+        }
+    }
+
     /// Ends every idle resident.
     pub async fn close(&self) {
         let all: Vec<Resident> = self.locked().drain().map(|(_, resident)| resident).collect();
@@ -229,7 +236,7 @@ impl Residents {
         let attached = self.runtime.start(&spec).await?;
         tracing::info!(container = %attached.id, group = %group.id, "container started");
         let (sender, events) = mpsc::channel(EVENTS);
-        let pump = tokio::spawn(pump(attached.output, sender, group.id.clone()));
+        let pump = tokio::spawn(output::pump(attached.output, sender, group.id.clone()));
         Ok(Resident {
             id: attached.id,
             generation: group.generation,
@@ -341,55 +348,4 @@ fn limits(group: &Group) -> Limits {
 
 fn internal(message: String) -> Failure {
     Failure::new("container", FailureKind::Internal, message)
-}
-
-/// Reads a container's output all the time, in a turn or not, so that it never blocks on a full pipe.
-async fn pump(
-    mut output: BoxStream<'static, Result<Output, RuntimeError>>,
-    events: mpsc::Sender<RunnerEvent>,
-    group: GroupId,
-) {
-    let mut lines = LineBuffer::default();
-    let mut stderr = Vec::new();
-    while let Some(piece) = output.next().await {
-        match piece {
-            Ok(Output::Stdout(bytes)) => {
-                for line in lines.push(&bytes) {
-                    if let Some(event) = read(&line, &group)
-                        && events.send(event).await.is_err()
-                    {
-                        return;
-                    }
-                }
-            }
-            Ok(Output::Stderr(bytes)) => {
-                stderr.extend_from_slice(&bytes[bytes.len().saturating_sub(STDERR_TAIL)..]);
-                stderr.drain(..stderr.len().saturating_sub(STDERR_TAIL));
-                tracing::debug!(%group, stderr = %String::from_utf8_lossy(&bytes).trim_end(), "container");
-            }
-            Err(error) => {
-                tracing::warn!(%group, %error, "a container's output broke off");
-                break;
-            }
-        }
-    }
-    if !stderr.is_empty() {
-        tracing::info!(%group, stderr = %String::from_utf8_lossy(&stderr).trim_end(), "a container ended; its last words");
-    }
-}
-
-fn read(line: &Line, group: &GroupId) -> Option<RunnerEvent> {
-    match line {
-        Line::Complete(bytes) => match serde_json::from_slice(bytes) {
-            Ok(event) => Some(event),
-            Err(error) => {
-                tracing::warn!(%group, %error, "a runner wrote a line that is no event; skipped");
-                None
-            }
-        },
-        Line::TooLong { bytes } => {
-            tracing::warn!(%group, bytes, "a runner wrote a line that is too long; skipped");
-            None
-        }
-    }
 }

@@ -61,7 +61,7 @@ fn failure() -> Failure {
 }
 
 fn retry(seconds: i64) -> EndTurn {
-    EndTurn::Retry { failure: failure(), at: at(seconds), counted: true, forget_session: false }
+    EndTurn::Retry { failure: failure(), at: Some(at(seconds)), counted: true, forget_session: false }
 }
 
 fn texts(turn: &BegunTurn) -> Vec<&str> {
@@ -129,7 +129,7 @@ async fn an_attempt_that_never_reached_the_agent_is_not_counted() {
     for _ in 0..20 {
         let turn = begun(&store, at(1)).await;
         assert_eq!(turn.attempt, 1);
-        let end = EndTurn::Retry { failure: failure(), at: at(1), counted: false, forget_session: false };
+        let end = EndTurn::Retry { failure: failure(), at: None, counted: false, forget_session: false };
         store.end_turn(turn.id, end, at(1)).await.unwrap();
     }
 }
@@ -205,7 +205,7 @@ async fn a_session_is_remembered_per_provider_and_forgotten_with_a_stale_turn() 
     }
     let turn = begun(&store, at(1)).await;
     assert_eq!(turn.session.as_ref().map(|session| session.as_str()), Some("s-claude"));
-    let end = EndTurn::Retry { failure: failure(), at: at(1), counted: false, forget_session: true };
+    let end = EndTurn::Retry { failure: failure(), at: None, counted: false, forget_session: true };
     store.end_turn(turn.id, end, at(1)).await.unwrap();
     assert_eq!(begun(&store, at(1)).await.session, None);
 }

@@ -76,12 +76,12 @@ pub struct CoveredMessage {
 pub enum EndTurn {
     /// It went well.
     Settled,
-    /// It is tried again, not before that time.
+    /// It is tried again.
     Retry {
         /// Why it failed.
         failure: Failure,
-        /// The earliest time.
-        at: Timestamp,
+        /// The earliest time; `None`: at once, without a word.
+        at: Option<Timestamp>,
         /// Whether this attempt counts; one that never reached the agent does not.
         counted: bool,
         /// Whether the conversation is forgotten.
@@ -295,7 +295,7 @@ fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, now: Timestam
     let (state, failure, not_before, ended, uncount) = match end {
         EndTurn::Settled => ("settled", None, None, ended, 0),
         EndTurn::Retry { failure, at, counted, .. } => {
-            ("waiting", Some(failure), Some(millis(*at)), None, i64::from(!counted))
+            ("waiting", Some(failure), at.map(millis), None, i64::from(!counted))
         }
         EndTurn::GaveUp { failure, .. } => ("gave_up", Some(failure), None, ended, 0),
     };

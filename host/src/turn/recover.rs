@@ -19,7 +19,7 @@ pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usi
         let end = if turn.said {
             EndTurn::GaveUp { failure, notice: vec![phrases::INTERRUPTED.to_owned()] }
         } else {
-            EndTurn::Retry { failure, at: runner.clock.now(), counted: true, forget_session: false }
+            EndTurn::Retry { failure, at: None, counted: true, forget_session: false }
         };
         tracing::warn!(turn = %turn.id, said = turn.said, attempt = turn.attempt, "an interrupted turn was recovered");
         runner.store.end_turn(turn.id.clone(), end, runner.clock.now()).await?;

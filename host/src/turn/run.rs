@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
 use super::prelude::{MEMORY_BYTES, Petitions, PreludeInput, SharedMemory, prelude};
 use super::prompt::{PromptInput, PromptLimits, PromptMessage, Standing, prompt};
+use super::recover::recover;
 use crate::broker::access::SignIn;
 use crate::channel::chunk::chunk;
 use crate::clock::Clock;
@@ -82,7 +83,7 @@ impl Work for Arc<TurnRunner> {
     fn panicked(&self, group: GroupId) -> BoxFuture<'static, ()> {
         let runner = self.clone();
         Box::pin(async move {
-            if let Err(error) = super::recover::recover(&runner, Some(&group)).await {
+            if let Err(error) = recover(&runner, Some(&group)).await {
                 tracing::error!(%group, %error, "a turn that panicked could not be closed");
             }
         })
@@ -114,6 +115,8 @@ impl TurnRunner {
             provider: group.provider,
             max_messages: self.max_messages,
         };
+        // The slot proves that no turn of the group runs: a row that says so was left by a store that failed.
+        recover(self, Some(slot.group())).await?;
         match self.store.begin_turn(begin, self.clock.now()).await? {
             Begin::Nothing => Ok(Next::Idle),
             Begin::NotBefore(at) => Ok(Next::After(at)),
@@ -148,6 +151,9 @@ impl TurnRunner {
         if let Some(resident) = resident {
             self.residents.put_back(slot, resident).await;
         }
+        // The configuration may have changed during the turn, which kept the one that it started with.
+        let groups = self.groups.borrow().groups.clone();
+        self.residents.retire_outdated(&groups).await;
         Ok(next)
     }
 
@@ -292,7 +298,7 @@ impl TurnRunner {
         let step = ENGINE_BACKOFF[usize::try_from(refusals).unwrap_or(usize::MAX).min(ENGINE_BACKOFF.len() - 1)];
         let at = self.later(Duration::from_secs(step.unsigned_abs()));
         let failure = Failure::new("container", FailureKind::Transport, error.to_string());
-        let end = EndTurn::Retry { failure, at, counted: false, forget_session: false };
+        let end = EndTurn::Retry { failure, at: Some(at), counted: false, forget_session: false };
         self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
         Ok(Next::After(at))
     }
@@ -312,12 +318,11 @@ impl TurnRunner {
             Verdict::Retry { failure, after } => {
                 let at = self.later(after);
                 tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn failed; it is tried again");
-                (EndTurn::Retry { failure, at, counted: true, forget_session: false }, Next::After(at))
+                (EndTurn::Retry { failure, at: Some(at), counted: true, forget_session: false }, Next::After(at))
             }
             Verdict::ForgetSession { failure } => {
                 tracing::info!(code = %failure.code, "the conversation is gone; starting a new one");
-                let at = self.clock.now();
-                (EndTurn::Retry { failure, at, counted: false, forget_session: true }, Next::More)
+                (EndTurn::Retry { failure, at: None, counted: false, forget_session: true }, Next::More)
             }
             Verdict::GiveUp { failure, spoke } => {
                 tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");

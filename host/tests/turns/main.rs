@@ -212,3 +212,20 @@ async fn an_interrupted_turn_that_spoke_is_closed_with_a_sentence_and_one_that_d
     let silent = silent.crash(says("after the crash")).await;
     assert_eq!(silent.reply().await, "after the crash");
 }
+
+#[tokio::test]
+async fn a_store_that_cannot_write_in_a_turn_costs_a_delay_and_no_message() {
+    let stage = Stage::new(says("after the stall")).await;
+    stage.script(0, |request| {
+        let mut lines = vec![Line::Pause(Duration::from_millis(300))];
+        lines.extend(says("never heard")(request));
+        lines
+    });
+    stage.hear("hello").await;
+    stage.until_requests(1).await;
+    // The store waits 5 s for a lock, and other requests may wait before the turn's.
+    stage.lock_store(Duration::from_secs(16)).await;
+    stage.advance(Duration::from_secs(60));
+    assert_eq!(stage.reply().await, "after the stall");
+    assert_eq!(stage.sql("SELECT count(*) FROM turns WHERE state = 'settled'"), 1);
+}

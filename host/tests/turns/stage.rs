@@ -217,6 +217,15 @@ impl Stage {
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// Holds the database's write lock for so long.
+    pub(crate) async fn lock_store(&self, time: Duration) {
+        let connection = rusqlite::Connection::open(self.folder.path().join("data/longshore.db")).unwrap();
+        connection.busy_timeout(Duration::from_secs(1)).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        tokio::time::sleep(time).await;
+        connection.execute_batch("ROLLBACK").unwrap();
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.hands.advance(by);
     }
