@@ -236,13 +236,21 @@ async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the installation for this host alone.
-fn lock(root: &Path) -> anyhow::Result<File> {
-    let data = root.join("data");
-    if !data.is_dir() {
+/// Whether the folder is an installation.
+///
+/// # Errors
+/// Says how to make one.
+pub fn check(root: &Path) -> anyhow::Result<()> {
+    if !root.join("data").is_dir() {
         bail!("`{}` is no Longshore installation; run `longshore init` there", root.display());
     }
-    let path = data.join("host.lock");
+    Ok(())
+}
+
+/// Takes the installation for this host alone.
+fn lock(root: &Path) -> anyhow::Result<File> {
+    check(root)?;
+    let path = root.join("data/host.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path)?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         bail!("another `longshore run` serves `{}` already; stop it first", root.display());

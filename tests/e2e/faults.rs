@@ -13,6 +13,11 @@ fn an_unknown_group_is_answered_with_the_known_ones() {
     let answer = host.chat("famliy", "hello");
     assert_eq!(answer.status, 1);
     assert!(answer.stderr.contains("`main`") && answer.stderr.contains("`coder`"), "{answer:?}");
+    installation
+        .groups(r#"{"console:main": {"name": "Main", "folder": "main"}, "console:coder": {"folder": "coder"}}"#);
+    let restarted = Host::start_again(host);
+    let answer = restarted.chat("coder", "hello");
+    assert!(answer.stderr.contains("1 problem(s)") && answer.stderr.contains("longshore groups"), "{answer:?}");
 }
 
 #[test]

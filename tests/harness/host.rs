@@ -72,6 +72,14 @@ impl<'a> Host<'a> {
         host
     }
 
+    /// Stops a host and starts another in its place.
+    #[must_use]
+    pub fn start_again(host: Self) -> Self {
+        let installation = host.installation;
+        assert_eq!(host.stop(), Some(0), "the first host did not stop well");
+        Self::start(installation)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::chat::{self, ChatArgs};
 use super::{Ending, note};
-use crate::app::{App, Options};
+use crate::app::{self, App, Options};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::stop::Stop;
@@ -38,6 +38,7 @@ enum When {
 }
 
 pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> {
+    app::check(&root)?;
     let config = load(&root)?;
     let log = match &args.chat {
         Some(_) => Some(open_log(&root)?),

@@ -197,7 +197,8 @@ async fn follow(control: Arc<Control>, seq: i64, answers: mpsc::Sender<Response>
 
 impl Control {
     fn console_group(&self, wanted: &str) -> Result<Arc<Group>, String> {
-        let groups = self.groups.borrow().groups.clone();
+        let snapshot = self.groups.borrow().clone();
+        let groups = &snapshot.groups;
         let prefix = format!("{}:", console::NAME);
         let found = groups
             .iter()
@@ -215,12 +216,19 @@ impl Control {
                     .filter(|group| group.chat.starts_with(&prefix))
                     .map(|group| format!("`{}`", group.id))
                     .collect();
+                let rejected = match snapshot.problems.len() {
+                    0 => String::new(),
+                    problems => format!(" (the groups file has {problems} problem(s): see `longshore groups`)"),
+                };
                 Err(if known.is_empty() {
                     format!(
-                        "there is no group `{wanted}`, and no group on the console; add one with a chat `{prefix}<name>` to data/registered_groups.json"
+                        "there is no group `{wanted}`, and no group on the console; add one with a chat `{prefix}<name>` to data/registered_groups.json{rejected}"
                     )
                 } else {
-                    format!("there is no group `{wanted}`; the groups on the console are {}", known.join(", "))
+                    format!(
+                        "there is no group `{wanted}`; the groups on the console are {}{rejected}",
+                        known.join(", ")
+                    )
                 })
             }
         }
