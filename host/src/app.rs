@@ -13,7 +13,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::broker::login::ChatGptLogin;
+use crate::broker::login::{self, ChatGptLogin};
 use crate::broker::{Broker, ChatGpt, Upstreams};
 use crate::channel::Channel;
 use crate::channel::adapter::Adapter;
@@ -42,6 +42,8 @@ use crate::turn::run::TurnRunner;
 const DRAIN: Duration = Duration::from_secs(60);
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
+/// How long a refresh of the ChatGPT login may take to end: longer than its own limit.
+const SETTLE: Duration = Duration::from_secs(35);
 /// Events of one channel that are not stored yet; beyond them the channel waits.
 const INBOX: usize = 1024;
 /// Idle residents kept at most.
@@ -73,6 +75,7 @@ pub struct App {
     stop: Stop,
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
+    login: Option<Arc<ChatGptLogin>>,
     // Held for as long as the host lives: a second host on one installation would double everything.
     _lock: File,
     _socket: SocketFile,
@@ -99,6 +102,7 @@ impl App {
             }
             None => Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt(&config, &root, &clock)),
         };
+        let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let residents = Arc::new(Residents::new(
             runtime.clone(),
@@ -180,7 +184,7 @@ impl App {
         });
         let listener = UnixListener::from_std(listener)?;
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
-        Ok(Self { tasks, dispatch, drain, stop, residents, rehearsal, _lock: lock, _socket: socket })
+        Ok(Self { tasks, dispatch, drain, stop, residents, rehearsal, login, _lock: lock, _socket: socket })
     }
 
     /// Runs until `until` is told to stop or a task dies, then lets running turns end and closes.
@@ -208,6 +212,11 @@ impl App {
             tracing::warn!("some tasks did not end in time");
         }
         self.residents.close().await;
+        if let Some(login) = &self.login
+            && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
+        {
+            tracing::error!("a refresh of the ChatGPT login did not end; run `longshore login codex` if it is refused");
+        }
         if let Some(rehearsal) = self.rehearsal.take() {
             rehearsal.stop().await;
         }
@@ -273,14 +282,18 @@ const SEEDED_LOGIN: &str = "data/codex/main/.codex/auth.json";
 
 fn chatgpt(config: &Config, root: &Path, clock: &Clock) -> ChatGpt {
     let token_url = config.codex.refresh_url.clone().unwrap_or_else(BaseUrl::chatgpt_token);
-    let login = ChatGptLogin::new(root.join(LOGIN), token_url.clone(), clock.clone());
+    let login = ChatGptLogin::new(root.join(LOGIN), token_url, clock.clone());
     match login.adopt(&root.join(SEEDED_LOGIN)) {
-        Ok(true) => tracing::info!(from = SEEDED_LOGIN, to = LOGIN, "took over a ChatGPT login"),
+        // A warning, because an agent can write there, too: the operator should know the account.
+        Ok(true) => {
+            let account = login::describe(login.directory()).map(|login| login.account).unwrap_or_default();
+            tracing::warn!(from = SEEDED_LOGIN, to = LOGIN, account, "took over a ChatGPT login");
+        }
         Ok(false) => {}
         Err(error) => tracing::warn!(from = SEEDED_LOGIN, %error, "a ChatGPT login could not be taken over"),
     }
     let base = config.codex.chatgpt_base_url.clone().unwrap_or_else(BaseUrl::chatgpt);
-    ChatGpt { base, token_url, login }
+    ChatGpt { base, login }
 }
 
 fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {

@@ -67,10 +67,14 @@ fn explanation(failure: &Failure, provider: ProviderKind) -> (String, String) {
 }
 
 fn credentials(failure: &Failure, provider: ProviderKind) -> (String, String) {
-    if mentions(failure, &["longshore login codex"]) {
-        let what =
-            if mentions(failure, &["no credential"]) { "nobody has logged in to" } else { "the login is over at" };
-        return (format!("{what} ChatGPT"), operator("run `longshore login codex`"));
+    // The second is what codex says when it has the login itself.
+    if mentions(failure, &["longshore login codex", "could not be refreshed"]) {
+        let what = if mentions(failure, &["no credential"]) {
+            "nobody has logged in to ChatGPT yet"
+        } else {
+            "my ChatGPT login is no longer accepted"
+        };
+        return (what.into(), operator("run `longshore login codex`"));
     }
     let name = product(provider);
     let missing = mentions(failure, &["no credential", "not logged in", "no api key", "missing credential"]);
@@ -173,6 +177,9 @@ mod tests {
 
     /// Every kind, and the messages that make a difference.
     const TABLE: &[(FailureKind, &str, Option<u64>)] = &[
+        (FailureKind::Auth, "the ChatGPT login has expired; run `longshore login codex`", None),
+        (FailureKind::Auth, "no credential for codex: run `longshore login codex`", None),
+        (FailureKind::Auth, "Your access token could not be refreshed because your refresh token was revoked.", None),
         (FailureKind::Auth, "Failed to authenticate. API Error: 401", None),
         (FailureKind::Auth, "Not logged in · Please run /login", None),
         (FailureKind::Auth, "no credential for this provider", None),

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http_body_util::{Either, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response};
+use serde_json::Value;
 use tracing::{debug, warn};
 
 use super::access::SignIn;
@@ -17,6 +18,9 @@ use super::{Broker, Client, Credential};
 
 /// Twice what the largest API takes.
 pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+
+/// A refresh token is a kilobyte or two.
+const MAX_TRADE_BYTES: usize = 64 * 1024;
 
 /// An answer: the upstream's, as it comes, or our own.
 pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
@@ -31,16 +35,15 @@ pub(super) async fn answer(
     let method = request.method().clone();
     let dialect = policy::dialect(request.uri());
     let answered = match policy::decide(&method, request.uri(), request.headers()) {
-        // Nobody else has a login to refresh.
-        Decision::Forward { api: Api::LoginToken, .. } if client.sign_in != SignIn::MountedLogin => {
-            Err(Refusal::forbidden(&method, request.uri()))
+        Decision::Forward { api, path } => {
+            forward(broker, client, api, path, request).await.map(|answer| answer.map(Either::Left))
         }
-        Decision::Forward { api, path } => forward(broker, client, api, path, request).await,
+        Decision::TradeLogin => trade_login(broker, client, request).await,
         Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
         Decision::NoWebsocket => Err(Refusal::NoWebsocket),
     };
     Ok(match answered {
-        Ok(response) => response.map(Either::Left),
+        Ok(response) => response,
         Err(refusal) => {
             // An unreachable API is the operator's matter; the rest is the agent's.
             if refusal.is_temporary() {
@@ -88,7 +91,7 @@ async fn forward(
         && let Some(chatgpt) = &broker.chatgpt
     {
         // The CLI asks again by itself, and is served with a fresh token then.
-        chatgpt.login.rejected(access.token.clone()).await;
+        chatgpt.login.rejected(access.token.clone());
     }
     debug!(%group, ?api, path, status = response.status().as_u16(), "forwarded");
     let (head, body) = response.into_parts();
@@ -96,6 +99,26 @@ async fn forward(
     let mut answer = Response::new(body);
     *answer.status_mut() = head.status;
     *answer.headers_mut() = policy::response_headers(&head.headers);
+    Ok(answer)
+}
+
+/// Answers in the token endpoint's place, so that all who refresh the one login do it one after another.
+async fn trade_login(
+    broker: &Broker,
+    client: &Client,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let (Some(chatgpt), SignIn::MountedLogin) = (&broker.chatgpt, client.sign_in) else {
+        return Err(Refusal::forbidden(request.method(), request.uri()));
+    };
+    let body = Limited::new(request.into_body(), MAX_TRADE_BYTES).collect().await;
+    let body = body.map_err(|_| Refusal::TooLarge { limit_bytes: MAX_TRADE_BYTES })?.to_bytes();
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let shown = asked["refresh_token"].as_str().unwrap_or_default();
+    let tokens = chatgpt.login.trade(&broker.connections, shown).await.map_err(Refusal::Login)?;
+    debug!(group = %client.group, "gave the refreshed login to a container that has it");
+    let mut answer = Response::new(Either::Right(Full::new(Bytes::from(tokens))));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(answer)
 }
 

@@ -165,15 +165,13 @@ impl Upstreams {
 pub struct Broker {
     upstreams: Upstreams,
     chatgpt: Option<ChatGpt>,
-    connections: Connections,
+    connections: Arc<Connections>,
 }
 
 /// The way of groups that sign in with ChatGPT.
 pub struct ChatGpt {
     /// Where their requests go; `/responses` follows.
     pub base: BaseUrl,
-    /// Where the login is refreshed.
-    pub token_url: BaseUrl,
     /// The login.
     pub login: Arc<ChatGptLogin>,
 }
@@ -182,13 +180,13 @@ impl Broker {
     /// Connects to nothing yet.
     #[must_use]
     pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: None, connections: Connections::default() })
+        Arc::new(Self { upstreams, chatgpt: None, connections: Arc::default() })
     }
 
     /// The same with a ChatGPT login for the groups that want it.
     #[must_use]
     pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Connections::default() })
+        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Arc::default() })
     }
 
     /// How the group's provider signs in.
@@ -214,28 +212,31 @@ impl Broker {
     async fn upstream(&self, api: Api, sign_in: SignIn) -> Result<Cow<'_, Upstream>, Refusal> {
         let upstream = match api {
             Api::Anthropic => &self.upstreams.anthropic,
-            Api::OpenAi | Api::LoginToken => &self.upstreams.openai,
+            Api::OpenAi => &self.upstreams.openai,
         };
-        let (Some(chatgpt), Api::OpenAi | Api::LoginToken) = (&self.chatgpt, api) else {
+        let (Some(chatgpt), Api::OpenAi) = (&self.chatgpt, api) else {
             return Ok(Cow::Borrowed(upstream));
         };
-        let of =
-            |base: &BaseUrl, credential| Upstream { base: base.clone(), credential, names_group: upstream.names_group };
-        Ok(match (sign_in, api) {
-            (SignIn::Key, _) => Cow::Borrowed(upstream),
-            (SignIn::ChatGpt, _) => {
-                let access = chatgpt.login.access(&self.connections).await.map_err(Refusal::Login)?;
-                Cow::Owned(of(&chatgpt.base, Credential::ChatGpt(access)))
+        let credential = match sign_in {
+            SignIn::Key => return Ok(Cow::Borrowed(upstream)),
+            SignIn::ChatGpt => {
+                Credential::ChatGpt(chatgpt.login.access(&self.connections).await.map_err(Refusal::Login)?)
             }
-            (SignIn::MountedLogin, Api::LoginToken) => Cow::Owned(of(&chatgpt.token_url, Credential::AsSent)),
-            (SignIn::MountedLogin, _) => Cow::Owned(of(&chatgpt.base, Credential::AsSent)),
-        })
+            SignIn::MountedLogin => Credential::AsSent,
+        };
+        Ok(Cow::Owned(Upstream { base: chatgpt.base.clone(), credential, names_group: upstream.names_group }))
+    }
+
+    /// The ChatGPT login; a rehearsal has none.
+    #[must_use]
+    pub fn login(&self) -> Option<&Arc<ChatGptLogin>> {
+        self.chatgpt.as_ref().map(|chatgpt| &chatgpt.login)
     }
 
     /// Where the ChatGPT login lies, for a container that is given it.
     #[must_use]
     pub fn login_directory(&self) -> Option<&Path> {
-        self.chatgpt.as_ref().map(|chatgpt| chatgpt.login.directory())
+        self.login().map(|login| login.directory())
     }
 
     /// See [`Upstreams::placeholders`].

@@ -19,8 +19,6 @@ pub enum Api {
     Anthropic,
     /// `OpenAI`'s Responses API, which `codex` uses.
     OpenAi,
-    /// Where a ChatGPT login is refreshed; only for a container that has the login itself.
-    LoginToken,
 }
 
 /// A request that may be forwarded: method, path on the bridge without its base, and API.
@@ -32,14 +30,13 @@ struct Route {
 }
 
 /// Everything that the two CLIs ask of their APIs.
-const ROUTES: [Route; 7] = [
+const ROUTES: [Route; 6] = [
     Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages" },
     Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages/count_tokens" },
     Route { method: Method::HEAD, api: Api::Anthropic, path: "/api/hello" },
     Route { method: Method::POST, api: Api::OpenAi, path: "/responses" },
     Route { method: Method::POST, api: Api::OpenAi, path: "/responses/compact" },
     Route { method: Method::GET, api: Api::OpenAi, path: "/models" },
-    Route { method: Method::POST, api: Api::LoginToken, path: "" },
 ];
 
 /// Names the group to the rehearsal. Whatever a client puts there itself is dropped.
@@ -58,6 +55,8 @@ pub enum Decision {
         /// The path below the upstream's base.
         path: &'static str,
     },
+    /// It wants new tokens for a ChatGPT login, which only a container that has the login itself may.
+    TradeLogin,
     /// It is none of the few that are allowed.
     Forbid,
     /// It wants a websocket. `codex` then turns to plain requests at once.
@@ -75,6 +74,9 @@ pub fn decide(method: &Method, uri: &Uri, headers: &HeaderMap) -> Decision {
     if uri.scheme().is_some() || uri.authority().is_some() {
         return Decision::Forbid;
     }
+    if *method == Method::POST && uri.path() == BROKER_LOGIN_TOKEN {
+        return Decision::TradeLogin;
+    }
     let route = ROUTES.iter().find(|route| {
         route.method == *method && uri.path().strip_prefix(base_path(route.api)).is_some_and(|path| path == route.path)
     });
@@ -91,15 +93,13 @@ pub fn dialect(uri: &Uri) -> Api {
 #[must_use]
 pub fn allowed() -> String {
     let route = |route: &Route| format!("{} {}{}", route.method, base_path(route.api), route.path);
-    let told = ROUTES.iter().filter(|route| route.api != Api::LoginToken);
-    told.map(route).collect::<Vec<_>>().join(", ")
+    ROUTES.iter().map(route).collect::<Vec<_>>().join(", ")
 }
 
 fn base_path(api: Api) -> &'static str {
     match api {
         Api::Anthropic => BROKER_ANTHROPIC,
         Api::OpenAi => BROKER_OPENAI,
-        Api::LoginToken => BROKER_LOGIN_TOKEN,
     }
 }
 
@@ -127,7 +127,7 @@ pub fn request_headers(
         (Credential::None { .. } | Credential::AsSent, _) => (None, None),
         (Credential::ApiKey(key), Api::Anthropic) => (Some(key), None),
         // OpenAI has keys as bearer tokens only.
-        (Credential::ApiKey(key), Api::OpenAi | Api::LoginToken) => (None, Some(key)),
+        (Credential::ApiKey(key), Api::OpenAi) => (None, Some(key)),
         (Credential::Bearer(token) | Credential::OauthBearer(token), _) => (None, Some(token)),
         (Credential::ChatGpt(access), _) => (None, Some(&access.token)),
         (Credential::ApiKeyAndBearer { api_key, bearer }, _) => (Some(api_key), Some(bearer)),
@@ -252,6 +252,8 @@ mod tests {
             ("POST", "/openai/v1/v1/messages"),
             ("POST", "/v1/messages"),
             ("POST", "/openai/responses"),
+            ("GET", "/openai/oauth/token"),
+            ("POST", "/openai/oauth/token/"),
             ("DELETE", "/openai/v1/models"),
             ("GET", "/openai/v1/models/gpt"),
             ("POST", "http://api.example/anthropic/v1/messages"),

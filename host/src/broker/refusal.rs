@@ -102,6 +102,7 @@ impl Refusal {
                 let kind = match self {
                     Self::Forbidden { .. } => "permission_error",
                     Self::NoWebsocket => "invalid_request_error",
+                    Self::Login(LoginError::Later(_)) => "api_error",
                     Self::NoCredential { .. } | Self::Login(_) => "authentication_error",
                     Self::TooLarge { .. } => "request_too_large",
                     Self::Unreachable { .. } | Self::Broken { .. } => "api_error",
@@ -109,12 +110,13 @@ impl Refusal {
                 json!({"type": "error", "error": {"type": kind, "message": message}})
             }
             // https://platform.openai.com/docs/guides/error-codes
-            Api::OpenAi | Api::LoginToken => {
+            Api::OpenAi => {
                 let (kind, code) = match self {
                     Self::Forbidden { .. } => ("invalid_request_error", "forbidden"),
                     Self::NoWebsocket => ("invalid_request_error", "upgrade_not_offered"),
                     Self::NoCredential { .. } => ("invalid_request_error", "invalid_api_key"),
                     Self::Login(LoginError::Later(_)) => ("server_error", "bad_gateway"),
+                    Self::Login(LoginError::Refused(refusal)) => ("invalid_request_error", refusal.code()),
                     Self::Login(_) => ("invalid_request_error", "invalid_api_key"),
                     Self::TooLarge { .. } => ("invalid_request_error", "request_too_large"),
                     Self::Unreachable { .. } | Self::Broken { .. } => ("server_error", "bad_gateway"),
@@ -133,6 +135,7 @@ fn scheme(uri: &Uri) -> String {
 mod tests {
     use std::fmt::Write as _;
 
+    use super::super::login::LoginRefusal;
     use super::*;
 
     #[test]
@@ -145,6 +148,13 @@ mod tests {
             Refusal::forbidden(&Method::GET, &Uri::from_static("http://example.com/x?y")),
             Refusal::NoWebsocket,
             Refusal::NoCredential { hint: "no credential for claude: set it" },
+            Refusal::Login(LoginError::Missing),
+            Refusal::Login(LoginError::Unusable { file: "/x/auth.json".to_owned(), cause: "is not JSON".to_owned() }),
+            Refusal::Login(LoginError::Refused(LoginRefusal::Expired)),
+            Refusal::Login(LoginError::Refused(LoginRefusal::Reused)),
+            Refusal::Login(LoginError::Refused(LoginRefusal::Revoked)),
+            Refusal::Login(LoginError::Refused(LoginRefusal::Other)),
+            Refusal::Login(LoginError::Later("no answer in 30 s".to_owned())),
             Refusal::TooLarge { limit_bytes: 1024 },
             Refusal::Unreachable { origin: origin(), cause: "connection refused".to_owned() },
             Refusal::Broken { origin: origin(), cause: "connection closed".to_owned() },

@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+
+use super::document::Document;
 
 /// A login is two kilobytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -48,10 +50,9 @@ pub(super) fn store(directory: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => {}
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    // A mounted login belongs to the agent's user, and stays theirs.
-    if let Ok(before) = fs::symlink_metadata(&target) {
-        use std::os::unix::fs::MetadataExt;
-        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+    // A mounted login belongs to the agent's user, and stays theirs. Whoever is not root is that user.
+    if let (true, Ok(before)) = (rustix::process::geteuid().is_root(), fs::symlink_metadata(&target)) {
+        fchown(&file, Some(before.uid()), Some(before.gid()))?;
     }
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -65,19 +66,25 @@ pub(super) fn make(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
 }
 
+/// Whether the login at `seeded` was taken over. It does not stay there then, nor when an earlier host
+/// took it over and ended before it could remove it.
 pub(super) fn adopt(directory: &Path, seeded: &Path) -> io::Result<bool> {
-    if exists(directory) {
-        return Ok(false);
-    }
     let bytes = match read_file(seeded) {
-        // codex keeps an API key in a file of that name, too; that is not ours to take.
-        Ok(bytes) if super::document::Document::parse(&bytes).is_ok() => bytes,
-        Ok(_) => return Ok(false),
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         // A link: a mounted login's, or something that an agent planted.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Ok(false),
         Err(error) => return Err(error),
     };
+    // codex keeps an API key in a file of that name, too; that is not ours to take.
+    let Ok(found) = Document::parse(&bytes) else { return Ok(false) };
+    if exists(directory) {
+        let ours = read(directory).ok().and_then(|bytes| Document::parse(&bytes).ok());
+        if ours.is_some_and(|ours| ours.refresh_token() == found.refresh_token()) {
+            fs::remove_file(seeded)?;
+        }
+        return Ok(false);
+    }
     store(directory, &bytes)?;
     fs::remove_file(seeded)?;
     Ok(true)
@@ -98,8 +105,19 @@ mod tests {
         assert!(!seeded.exists());
         assert_eq!(fs::metadata(&home).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path(&home)).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::write(&seeded, "other").unwrap();
+        fs::write(&seeded, super::super::document::tests::login(9, "another")).unwrap();
         assert!(!adopt(&home, &seeded).unwrap() && seeded.exists());
+        assert_eq!(read(&home).unwrap(), login.as_bytes());
+    }
+
+    #[test]
+    fn a_login_that_was_taken_over_by_a_host_that_died_then_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, seeded) = (folder.path().join("login"), folder.path().join("auth.json"));
+        let login = super::super::document::tests::login(9, "rt");
+        store(&home, login.as_bytes()).unwrap();
+        fs::write(&seeded, &login).unwrap();
+        assert!(!adopt(&home, &seeded).unwrap() && !seeded.exists() && exists(&home));
     }
 
     #[test]
@@ -112,5 +130,26 @@ mod tests {
         fs::remove_file(&seeded).unwrap();
         fs::write(&seeded, r#"{"OPENAI_API_KEY":"sk"}"#).unwrap();
         assert!(!adopt(&home, &seeded).unwrap() && seeded.exists() && !exists(&home));
+        fs::remove_file(&seeded).unwrap();
+        let fifo = rustix::fs::CWD;
+        rustix::fs::mknodat(fifo, &seeded, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(adopt(&home, &seeded).is_err() && !exists(&home));
+        fs::remove_file(&seeded).unwrap();
+        fs::write(&seeded, vec![b' '; 100 * 1024]).unwrap();
+        assert!(adopt(&home, &seeded).is_err() && !exists(&home));
+    }
+
+    #[test]
+    fn a_store_that_fails_leaves_the_old_login() {
+        let folder = tempfile::tempdir().unwrap();
+        store(folder.path(), b"old").unwrap();
+        fs::create_dir(folder.path().join("auth.json.new")).unwrap();
+        assert!(store(folder.path(), b"new").is_err());
+        assert_eq!(read(folder.path()).unwrap(), b"old");
+        fs::remove_dir(folder.path().join("auth.json.new")).unwrap();
+        fs::write(folder.path().join("auth.json.new"), "left by a host that died").unwrap();
+        store(folder.path(), b"new").unwrap();
+        assert_eq!(read(folder.path()).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

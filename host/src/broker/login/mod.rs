@@ -1,55 +1,53 @@
 //! The ChatGPT login of `codex`: one file on the host, refreshed here for all groups at once.
 //!
-//! Refresh tokens are single-use: two that refresh at the same time break each other. So one lock
-//! covers reading, refreshing and storing, and a rotated token is on disk before it is used. The login
-//! never enters a container (but for groups with `credentials: "mounted"`).
+//! Refresh tokens are single-use: two that refresh at the same time break each other, and a new one that
+//! is lost cannot be had again. So one lock covers reading, refreshing and storing; a refresh that has
+//! begun ends, whoever still waits for it; and a new token is on disk before it is used. A container that
+//! is given the login itself (`credentials: "mounted"`) refreshes it here, too; no other ever sees it.
 
-mod document;
+pub(super) mod document;
+mod endpoint;
 mod file;
+mod verdict;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Either, Full, Limited};
-use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request};
-use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use self::document::Document;
-use super::upstream::{Connections, SendError};
+use self::verdict::{Attempt, Step, decide};
+use super::upstream::Connections;
 use crate::clock::Clock;
 use crate::config::{BaseUrl, Secret};
 
+pub use self::document::Description;
 pub(crate) use self::document::DocumentError;
-
-/// codex's own id at the token endpoint (its public client id; a refresh is bound to it).
-const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
-/// A token is refreshed so long before it ends.
-const AHEAD: Duration = Duration::from_secs(5 * 60);
-/// How long the token endpoint may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The most that its answer may be, in bytes.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// The login, wherever it stands.
 pub struct ChatGptLogin {
     directory: PathBuf,
     token_url: BaseUrl,
     clock: Clock,
-    state: Mutex<State>,
+    /// Held over a refresh: whoever comes meanwhile waits and takes what comes of it.
+    state: Arc<Mutex<State>>,
+    /// An access token that the API has refused although it has not ended.
+    rejected: std::sync::Mutex<Option<Secret>>,
 }
 
 /// What is remembered between requests.
 #[derive(Default)]
 struct State {
-    /// An access token that the API has refused although it has not ended.
-    rejected: Option<Secret>,
-    /// A refresh token that the endpoint has refused, and how: it is not asked again.
-    refused: Option<(Secret, LoginRefusal)>,
+    last: Option<Attempt>,
+    unsaved: Option<Unsaved>,
+}
+
+/// New tokens that are not on disk yet.
+struct Unsaved {
+    /// The refresh token that they were exchanged for: they take the place of that login and no other.
+    instead_of: Secret,
+    document: Document,
 }
 
 /// What a request carries.
@@ -89,32 +87,80 @@ pub enum LoginError {
         cause: String,
     },
     /// The endpoint refuses to refresh it.
-    #[error("the ChatGPT login {}; run `longshore login codex`", refusal(*.0))]
+    #[error("the ChatGPT login {}; run `longshore login codex`", .0.text())]
     Refused(LoginRefusal),
-    /// The endpoint could not be asked, or the new token not be stored. It may be possible later.
-    #[error("the ChatGPT login could not be refreshed: {0}")]
+    /// The endpoint could not be asked, or the new token not be stored. It may be possible later. (Not in
+    /// the words of codex for a login that is over, by which a turn would be given up.)
+    #[error("no token for ChatGPT at the moment: {0}")]
     Later(String),
 }
 
-fn refusal(refusal: LoginRefusal) -> &'static str {
-    match refusal {
-        LoginRefusal::Expired => "has expired",
-        LoginRefusal::Reused => "was already used to refresh by another program",
-        LoginRefusal::Revoked => "was revoked",
-        LoginRefusal::Other => "is refused",
+impl LoginRefusal {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Expired => "has expired",
+            Self::Reused => "was already used to refresh by another program",
+            Self::Revoked => "was revoked",
+            Self::Other => "is refused",
+        }
     }
+
+    /// The endpoint's code for it, which `codex` understands.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Expired => "refresh_token_expired",
+            Self::Reused => "refresh_token_reused",
+            Self::Revoked => "refresh_token_invalidated",
+            Self::Other => "invalid_grant",
+        }
+    }
+}
+
+/// What the login in this directory is; its tokens are not told.
+///
+/// # Errors
+/// [`LoginError::Missing`] and [`LoginError::Unusable`].
+pub fn describe(directory: &Path) -> Result<Description, LoginError> {
+    read(directory).map(|document| document.describe())
+}
+
+/// Puts the login that `codex` wrote at `from` in the place of the one in `directory`, in one step.
+///
+/// # Errors
+/// [`LoginError::Missing`] and [`LoginError::Unusable`] when there is none at `from`,
+/// [`LoginError::Later`] when it cannot be stored.
+pub fn install(from: &Path, directory: &Path) -> Result<Description, LoginError> {
+    let document = read(from)?;
+    file::store(directory, &document.to_bytes()).map_err(|error| not_stored(&error))?;
+    Ok(document.describe())
+}
+
+fn read(directory: &Path) -> Result<Document, LoginError> {
+    let unusable = |cause: String| LoginError::Unusable { file: file::path(directory).display().to_string(), cause };
+    let bytes = match file::read(directory) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(LoginError::Missing),
+        Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
+    };
+    Document::parse(&bytes).map_err(|error: DocumentError| unusable(error.to_string()))
+}
+
+fn not_stored(error: &std::io::Error) -> LoginError {
+    LoginError::Later(format!("the new token could not be stored: {error}"))
 }
 
 impl ChatGptLogin {
     /// The login in this directory, refreshed at that address.
     #[must_use]
     pub fn new(directory: PathBuf, token_url: BaseUrl, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { directory, token_url, clock, state: Mutex::default() })
+        let (state, rejected) = (Arc::default(), std::sync::Mutex::default());
+        Arc::new(Self { directory, token_url, clock, state, rejected })
     }
 
     /// Where the login's file lies.
     #[must_use]
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
@@ -129,107 +175,121 @@ impl ChatGptLogin {
     ///
     /// # Errors
     /// What the system says.
-    pub fn adopt(&self, seeded: &std::path::Path) -> std::io::Result<bool> {
+    pub fn adopt(&self, seeded: &Path) -> std::io::Result<bool> {
         file::adopt(&self.directory, seeded)
     }
 
-    /// A token that has not ended, refreshed first if need be.
-    pub(super) async fn access(&self, connections: &Connections) -> Result<Access, LoginError> {
-        // Held over the refresh: whoever comes meanwhile waits and takes the new token.
+    /// Returns once no refresh runs any more, with its tokens on disk if that is possible at all. For
+    /// the host's end: what is lost then is lost for good.
+    pub async fn settle(&self) {
         let mut state = self.state.lock().await;
-        let document = self.read()?;
-        if self.is_fresh(&document, &state) {
-            return Ok(access(&document));
+        if let Err(error) = self.keep(&mut state).await {
+            tracing::error!(%error, "the refreshed ChatGPT login is lost");
         }
-        if let Some((token, refusal)) = &state.refused
-            && token == document.refresh_token()
-        {
-            return Err(LoginError::Refused(*refusal));
-        }
-        match self.refresh(&document, connections).await {
-            Ok(refreshed) => {
-                // Before its first use: the old refresh token is worth nothing any more.
-                file::store(&self.directory, &refreshed.to_bytes())
-                    .map_err(|error| LoginError::Later(format!("the new token could not be stored: {error}")))?;
-                tracing::info!("the ChatGPT login was refreshed");
-                *state = State::default();
-                Ok(access(&refreshed))
-            }
-            Err(error) => {
-                if let LoginError::Refused(refusal) = error {
-                    state.refused = Some((document.refresh_token().clone(), refusal));
-                }
-                Err(error)
-            }
-        }
+    }
+
+    /// A token that has not ended, refreshed first if need be.
+    pub(super) async fn access(self: &Arc<Self>, connections: &Arc<Connections>) -> Result<Access, LoginError> {
+        let document = self.usable(connections, None).await?;
+        Ok(Access { token: document.access_token().clone(), account: document.account().to_owned() })
+    }
+
+    /// The token endpoint's answer for a container that has the login itself and shows its refresh token:
+    /// new tokens, or those that somebody else has refreshed meanwhile.
+    pub(super) async fn trade(
+        self: &Arc<Self>,
+        connections: &Arc<Connections>,
+        shown: &str,
+    ) -> Result<Vec<u8>, LoginError> {
+        Ok(self.usable(connections, Some(shown)).await?.to_answer())
     }
 
     /// The API has refused this token: the next request refreshes first.
-    pub(super) async fn rejected(&self, token: Secret) {
-        self.state.lock().await.rejected = Some(token);
+    pub(super) fn rejected(&self, token: Secret) {
+        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }
 
-    fn read(&self) -> Result<Document, LoginError> {
-        let unusable =
-            |cause: String| LoginError::Unusable { file: file::path(&self.directory).display().to_string(), cause };
-        let bytes = match file::read(&self.directory) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(LoginError::Missing),
-            Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
-        };
-        Document::parse(&bytes).map_err(|error: DocumentError| unusable(error.to_string()))
-    }
-
-    fn is_fresh(&self, document: &Document, state: &State) -> bool {
-        let limit = self.clock.now().checked_add(AHEAD).ok();
-        // A token that does not say when it ends is used until the API refuses it.
-        let ended = document.expires_at().zip(limit).is_some_and(|(ends, limit)| ends <= limit);
-        !ended && state.rejected.as_ref() != Some(document.access_token())
-    }
-
-    async fn refresh(&self, document: &Document, connections: &Connections) -> Result<Document, LoginError> {
-        let later = |cause: String| LoginError::Later(cause);
-        let asked = json!({
-            "client_id": CLIENT_ID,
-            "grant_type": "refresh_token",
-            "refresh_token": document.refresh_token().expose(),
-        });
-        let mut request = Request::new(Either::Right(Full::new(Bytes::from(asked.to_string()))));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.token_url.join("", None).map_err(|error| later(error.to_string()))?;
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let answered = async {
-            let response = connections.send(request).await.map_err(|error| match error {
-                SendError::Unreachable(cause) | SendError::Broken(cause) => later(cause),
-                SendError::TooLarge => later("the request is too large".into()),
-            })?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| later(error.to_string()))?.to_bytes();
-            Ok((status, serde_json::from_slice::<Value>(&body).unwrap_or_default()))
-        };
-        let (status, body) =
-            tokio::time::timeout(PATIENCE, answered).await.map_err(|_| later("no answer in 30 s".into()))??;
-        match status.as_u16() {
-            200 => document
-                .refreshed(&body, self.clock.now())
-                .map_err(|error| later(format!("the token endpoint's answer {error}"))),
-            400 | 401 | 403 => Err(LoginError::Refused(refusal_of(&body))),
-            status => Err(later(format!("the token endpoint answered with status {status}"))),
+    async fn usable(
+        self: &Arc<Self>,
+        connections: &Arc<Connections>,
+        shown: Option<&str>,
+    ) -> Result<Document, LoginError> {
+        let mut state = Arc::clone(&self.state).lock_owned().await;
+        self.keep(&mut state).await?;
+        let document = read(&self.directory)?;
+        let shown = shown.is_some_and(|shown| shown == document.refresh_token().expose());
+        match self.decide(&document, shown, &state) {
+            Step::Use => Ok(document),
+            Step::Fail(error) => Err(error),
+            Step::Refresh => {
+                // In a task of its own, because a client that leaves drops this future, and the new
+                // tokens would be lost with it.
+                let (login, connections) = (Arc::clone(self), Arc::clone(connections));
+                let refresh = async move { login.refresh(&mut state, document, shown, &connections).await };
+                tokio::spawn(refresh)
+                    .await
+                    .unwrap_or_else(|error| Err(LoginError::Later(format!("the refresh broke off: {error}"))))
+            }
         }
     }
-}
 
-fn access(document: &Document) -> Access {
-    Access { token: document.access_token().clone(), account: document.account().to_owned() }
-}
+    fn decide(&self, document: &Document, shown: bool, state: &State) -> Step {
+        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubted = shown || rejected.as_ref() == Some(document.access_token());
+        decide(document, doubted, state.last.as_ref(), self.clock.now())
+    }
 
-fn refusal_of(body: &Value) -> LoginRefusal {
-    let code = body["error"]["code"].as_str().or_else(|| body["error"].as_str()).unwrap_or_default();
-    match code {
-        "refresh_token_expired" => LoginRefusal::Expired,
-        "refresh_token_reused" => LoginRefusal::Reused,
-        "refresh_token_invalidated" | "refresh_token_revoked" => LoginRefusal::Revoked,
-        _ => LoginRefusal::Other,
+    async fn refresh(
+        &self,
+        state: &mut State,
+        document: Document,
+        shown: bool,
+        connections: &Connections,
+    ) -> Result<Document, LoginError> {
+        let answer = endpoint::exchange(connections, &self.token_url, document.refresh_token()).await;
+        let now = self.clock.now();
+        let refreshed = answer.and_then(|answer| {
+            let unreadable = |error| LoginError::Later(format!("the token endpoint's answer {error}"));
+            document.refreshed(&answer, now).map_err(unreadable)
+        });
+        match refreshed {
+            Ok(refreshed) => {
+                let refresh_token = refreshed.refresh_token().clone();
+                state.last = Some(Attempt { refresh_token, at: now, outcome: Ok(()) });
+                let instead_of = document.refresh_token().clone();
+                state.unsaved = Some(Unsaved { instead_of, document: refreshed });
+                // Before its first use: the old refresh token is worth nothing any more.
+                self.keep(state).await?;
+                tracing::info!("the ChatGPT login was refreshed");
+                read(&self.directory)
+            }
+            Err(error) => {
+                let there = read(&self.directory)?;
+                if there.refresh_token() != document.refresh_token() {
+                    // Somebody has logged in meanwhile; the failure was the old login's.
+                    return Ok(there);
+                }
+                tracing::warn!(%error, "the ChatGPT login was not refreshed");
+                let refresh_token = document.refresh_token().clone();
+                state.last = Some(Attempt { refresh_token, at: now, outcome: Err(error.clone()) });
+                if self.decide(&document, shown, state) == Step::Use { Ok(document) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Stores new tokens, unless the login that they belong to has been replaced or deleted meanwhile.
+    async fn keep(&self, state: &mut State) -> Result<(), LoginError> {
+        let Some(unsaved) = &state.unsaved else { return Ok(()) };
+        match read(&self.directory) {
+            Ok(there) if *there.refresh_token() == unsaved.instead_of => {
+                let (directory, bytes) = (self.directory.clone(), unsaved.document.to_bytes());
+                let stored = tokio::task::spawn_blocking(move || file::store(&directory, &bytes)).await;
+                stored.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| not_stored(&error))?;
+            }
+            Ok(_) | Err(LoginError::Missing) => {}
+            Err(error) => return Err(error),
+        }
+        state.unsaved = None;
+        Ok(())
     }
 }

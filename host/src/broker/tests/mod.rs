@@ -1,5 +1,7 @@
 //! A real socket, a real upstream on loopback, and everything between.
 
+mod chatgpt;
+mod chatgpt_failures;
 mod rig;
 mod sockets;
 
