@@ -225,7 +225,6 @@ async fn a_store_that_cannot_write_in_a_turn_costs_a_delay_and_no_message() {
     stage.until_requests(1).await;
     // The store waits 5 s for a lock, and other requests may wait before the turn's.
     stage.lock_store(Duration::from_secs(16)).await;
-    stage.advance(Duration::from_secs(60));
-    assert_eq!(stage.reply().await, "after the stall");
-    assert_eq!(stage.sql("SELECT count(*) FROM turns WHERE state = 'settled'"), 1);
+    assert_eq!(stage.reply_as_time_passes().await, "after the stall");
+    stage.until_sql("SELECT count(*) FROM turns WHERE state = 'settled'", 1).await;
 }

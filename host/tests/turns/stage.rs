@@ -188,6 +188,19 @@ impl Stage {
         tokio::time::timeout(PATIENCE, replies.recv()).await.expect("a reply").expect("a channel")
     }
 
+    /// The next text, while the clock goes on by itself: for waits whose beginning the test cannot see.
+    pub(crate) async fn reply_as_time_passes(&self) -> String {
+        let replied = async {
+            loop {
+                tokio::select! {
+                    reply = self.reply() => return reply,
+                    () = tokio::time::sleep(Duration::from_millis(200)) => self.advance(Duration::from_secs(5)),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, replied).await.expect("a reply")
+    }
+
     pub(crate) fn requests(&self) -> Vec<TurnRequest> {
         self.actors.requests.lock().unwrap().clone()
     }
