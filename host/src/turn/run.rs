@@ -120,6 +120,13 @@ impl TurnRunner {
         match self.store.begin_turn(begin, self.clock.now()).await? {
             Begin::Nothing => Ok(Next::Idle),
             Begin::NotBefore(at) => Ok(Next::After(at)),
+            // An edit came while the turn began, perhaps before its newest message: the turn is for the new group.
+            Begin::Turn(turn) if !self.is_current(&group) => {
+                let failure = Failure::new("host", FailureKind::Internal, "the group changed as the turn began");
+                let end = EndTurn::Retry { failure, at: None, counted: false, forget_session: false };
+                self.store.end_turn(turn.id, end, self.clock.now()).await?;
+                Ok(Next::More)
+            }
             Begin::Turn(turn) => {
                 let span = tracing::info_span!(
                     "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt
@@ -127,6 +134,10 @@ impl TurnRunner {
                 self.run_turn(slot, &group, &turn).instrument(span).await
             }
         }
+    }
+
+    fn is_current(&self, group: &Group) -> bool {
+        self.groups.borrow().groups.by_id(&group.id).is_some_and(|now| now.generation == group.generation)
     }
 
     async fn run_turn(&self, slot: &GroupSlot, group: &Group, turn: &BegunTurn) -> Result<Next, StoreError> {

@@ -202,6 +202,8 @@ async fn an_interrupted_turn_that_spoke_is_closed_with_a_sentence_and_one_that_d
     .await;
     stage.hear("hello").await;
     assert_eq!(stage.reply().await, "half");
+    // A crash before this would repeat the message, with the same id.
+    stage.until_sql("SELECT count(*) FROM outbox WHERE state = 'sent'", 1).await;
     let stage = stage.crash(says("not again")).await;
     assert_eq!(stage.reply().await, longshore::phrases::INTERRUPTED);
     assert!(stage.requests().is_empty());
