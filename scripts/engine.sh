@@ -54,8 +54,17 @@ fi
 
 mountpoint -q /sys/fs/cgroup || as_root cgroupfs-mount
 file=${DOCKERD_LOG:-/var/log/longshore-dockerd.log}
+# A daemon that was killed leaves its number behind. When another process has that number now, the
+# next daemon takes it for a living one and does not start.
+forget() {
+  local pid
+  pid=$(as_root cat "$2" 2>/dev/null) || return 0
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] || as_root rm -f "$2"
+}
 # A start soon after a killed daemon fails once ("timeout waiting for containerd to start").
 for try in 1 2 3; do
+  forget dockerd /var/run/docker.pid
+  forget containerd /var/run/docker/containerd/containerd.pid
   log "starting dockerd by hand (try $try), its log is $file"
   # Its own session and no inherited stream: it outlives this script, its terminal and its pipes.
   as_root sh -c 'PATH=$PATH:/usr/sbin:/sbin; export PATH
