@@ -1,25 +1,14 @@
 //! SPEC "Credentials": each case with the real CLI against the rehearsal.
 
-use longshore_rehearsal::Rehearsal;
-use longshore_tests::{Host, HostOptions, Installation};
+use longshore_tests::{Api, Host, HostOptions, Installation};
 
-/// A host whose upstreams are a rehearsal of our own, so that what reaches the API can be seen.
-struct Api {
-    runtime: tokio::runtime::Runtime,
-    server: Option<Rehearsal>,
+/// What these tests ask of the API.
+trait Seen {
+    fn installation(&self, credentials: &str) -> Installation;
+    fn shown(&self) -> Vec<String>;
 }
 
-impl Api {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let server = runtime.block_on(Rehearsal::start("127.0.0.1:0".parse().unwrap())).unwrap();
-        Self { runtime, server: Some(server) }
-    }
-
-    fn server(&self) -> &Rehearsal {
-        self.server.as_ref().unwrap()
-    }
-
+impl Seen for Api {
     fn installation(&self, credentials: &str) -> Installation {
         let installation = Installation::new();
         let (anthropic, openai) = (self.server().anthropic_base(), self.server().openai_base());
@@ -38,14 +27,6 @@ impl Api {
             .collect();
         shown.dedup();
         shown
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.stop());
-        }
     }
 }
 
@@ -80,7 +61,7 @@ fn a_subscription_token_goes_as_a_bearer_and_the_cli_behaves_as_with_one() {
     let host = host(&installation);
     assert_eq!(host.chat("main", "hello").status, 0);
     assert_eq!(api.shown(), ["Bearer oauth-token"]);
-    let request = api.server().requests().remove(0);
+    let request = api.requests().remove(0);
     assert!(request.headers.get("anthropic-beta").is_some_and(|beta| beta.contains("oauth")), "{:?}", request.headers);
 }
 
@@ -110,7 +91,7 @@ fn without_a_credential_no_container_is_started_and_the_chat_is_told_what_to_set
     }
     assert!(host.containers().is_empty());
     assert!(host.log().contains("no credential for claude") && host.log().contains("no credential for codex"));
-    assert!(api.server().requests().is_empty());
+    assert!(api.requests().is_empty());
 }
 
 #[test]

@@ -5,29 +5,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use longshore_rehearsal::Rehearsal;
-use longshore_tests::{Host, HostOptions, Installation};
+use longshore_tests::{Api, Host, HostOptions, Installation};
 
 /// 2100, and long ago.
 const FRESH: i64 = 4_102_444_800;
 const EXPIRED: i64 = 1_600_000_000;
 
-struct Api {
-    runtime: tokio::runtime::Runtime,
-    server: Option<Rehearsal>,
+/// What these tests ask of the API.
+trait Seen {
+    fn installation(&self, more: &str) -> Installation;
+    fn refreshes(&self) -> usize;
+    fn carried(&self) -> Vec<(String, String)>;
 }
 
-impl Api {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let server = runtime.block_on(Rehearsal::start("127.0.0.1:0".parse().unwrap())).unwrap();
-        Self { runtime, server: Some(server) }
-    }
-
-    fn server(&self) -> &Rehearsal {
-        self.server.as_ref().unwrap()
-    }
-
+impl Seen for Api {
     fn installation(&self, more: &str) -> Installation {
         let installation = Installation::new();
         installation.env(&format!(
@@ -41,12 +32,12 @@ impl Api {
 
     /// How often the token endpoint was asked.
     fn refreshes(&self) -> usize {
-        self.server().requests().iter().filter(|request| request.path == "/oauth/token").count()
+        self.requests().iter().filter(|request| request.path == "/oauth/token").count()
     }
 
     /// What the turns' requests carried: authorization and account.
     fn carried(&self) -> Vec<(String, String)> {
-        let requests = self.server().requests();
+        let requests = self.requests();
         let turns = requests.iter().filter(|request| request.path.ends_with("/responses"));
         turns
             .map(|request| {
@@ -54,14 +45,6 @@ impl Api {
                 (header("authorization"), header("chatgpt-account-id"))
             })
             .collect()
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.stop());
-        }
     }
 }
 

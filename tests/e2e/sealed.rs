@@ -1,6 +1,6 @@
 //! SPEC "Containers": what a shell command of the agent can reach.
 
-use longshore_tests::{Host, HostOptions, Installation};
+use longshore_tests::{Api, Host, HostOptions, Installation};
 
 #[test]
 fn a_container_has_no_network_but_loopback() {
@@ -15,15 +15,12 @@ fn a_container_has_no_network_but_loopback() {
 
 #[test]
 fn no_credential_of_the_operator_is_inside() {
-    let rehearsal = tokio::runtime::Runtime::new().unwrap();
-    let server = rehearsal
-        .block_on(longshore_rehearsal::Rehearsal::start("127.0.0.1:0".parse().unwrap()))
-        .expect("the rehearsal starts");
+    let api = Api::start();
     let installation = Installation::new();
     installation.env(&format!(
         "ANTHROPIC_API_KEY=sk-canary-claude\nCODEX_API_KEY=sk-canary-codex\nANTHROPIC_BASE_URL={}\nOPENAI_BASE_URL={}",
-        server.anthropic_base(),
-        server.openai_base()
+        api.server().anthropic_base(),
+        api.server().openai_base()
     ));
     let options = HostOptions { without_rehearsal: true, ..HostOptions::default() };
     let host = Host::start_with(&installation, &options);
@@ -39,7 +36,7 @@ fn no_credential_of_the_operator_is_inside() {
         let files = std::fs::read_to_string(installation.path(&format!("groups/{group}/files.txt"))).unwrap();
         assert_eq!(files, "", "a real key is in a file");
     }
-    let keys: Vec<String> = server
+    let keys: Vec<String> = api
         .requests()
         .iter()
         .filter_map(|request| {
