@@ -207,7 +207,8 @@ fn a_thousand_edits_while_messages_flow_lose_no_message_and_no_generation() {
     assert_eq!(seen, expected, "a generation is missing");
     assert!(seen.len() > 20, "only {} generations for {EDITS} edits", seen.len());
     assert_eq!(store(&installation, "SELECT count(*) FROM messages"), said);
-    assert_eq!(store(&installation, "SELECT count(*) FROM outbox WHERE state = 'sent'"), said);
+    // On a slow machine a half-written file may last long enough to be told to the main group: a notice.
+    assert_eq!(store(&installation, "SELECT count(*) FROM outbox WHERE state = 'sent' AND kind = 'reply'"), said);
 }
 
 #[test]
