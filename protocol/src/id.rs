@@ -81,7 +81,13 @@ text_id! {
 
 text_id! {
     /// One turn of one group, made by the host; 1 to 64 ASCII letters, digits, `_` or `-`.
-    TurnId, check_turn
+    TurnId, check_plain
+}
+
+text_id! {
+    /// A scheduled task; 1 to 64 ASCII letters, digits, `_` or `-`. The host's own are `task-` and more;
+    /// an agent may choose one.
+    TaskId, check_plain
 }
 
 text_id! {
@@ -100,7 +106,7 @@ fn check_group(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
-fn check_turn(text: &str) -> Result<(), IdError> {
+fn check_plain(text: &str) -> Result<(), IdError> {
     check_name(text)
 }
 

@@ -7,13 +7,14 @@
 pub mod channel;
 pub mod event;
 pub mod id;
+pub mod ipc;
 pub mod line;
 pub mod paths;
 pub mod turn;
 
 pub use event::{Failure, FailureKind, RunnerEvent, Usage};
-pub use id::{GroupId, IdError, SessionId, TurnId};
-pub use turn::{CodexSignIn, ProviderKind, ProviderSettings, RunnerCommand, TurnRequest};
+pub use id::{GroupId, IdError, SessionId, TaskId, TurnId};
+pub use turn::{CodexSignIn, HostTools, ProviderKind, ProviderSettings, RunnerCommand, TurnRequest};
 
 /// Version of the lines between the host and `longshore-agent`, and of the adapter lines.
 ///

@@ -10,6 +10,14 @@ pub const IPC: &str = "/workspace/ipc";
 pub const IPC_MESSAGES: &str = "/workspace/ipc/messages";
 /// Where the agent drops requests about tasks and groups; writable.
 pub const IPC_TASKS: &str = "/workspace/ipc/tasks";
+/// Where the host's answers appear, each under the name of the file that it answers; read-only.
+pub const IPC_ANSWERS: &str = "/workspace/ipc/answers";
+/// The group's tasks, as [`crate::ipc::TaskSnapshot`]s; of all groups in the main group.
+pub const IPC_CURRENT_TASKS: &str = "/workspace/ipc/current_tasks.json";
+/// The chats that the host knows, as [`crate::ipc::AvailableGroups`]; empty but in the main group.
+pub const IPC_AVAILABLE_GROUPS: &str = "/workspace/ipc/available_groups.json";
+/// The runner's program in the agent image.
+pub const AGENT: &str = "/usr/local/bin/longshore-agent";
 /// Where the operator's additional mounts appear.
 pub const EXTRA: &str = "/workspace/extra";
 /// The home directory of the container's user.

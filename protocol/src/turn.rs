@@ -86,6 +86,25 @@ impl CodexSignIn {
     }
 }
 
+/// How an agent asks the host for something; see [`crate::ipc`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostTools {
+    /// It writes the files itself.
+    #[default]
+    Files,
+    /// By the tools of `longshore-agent mcp`, which writes the files.
+    Mcp,
+    /// By those, and the ones that only the main group may use.
+    MainMcp,
+}
+
+impl HostTools {
+    fn are_files(&self) -> bool {
+        *self == Self::Files
+    }
+}
+
 /// One turn, as the host asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnRequest {
@@ -104,6 +123,9 @@ pub struct TurnRequest {
     /// The operator's choices for the provider.
     #[serde(default)]
     pub settings: ProviderSettings,
+    /// How the agent asks the host for something.
+    #[serde(default, skip_serializing_if = "HostTools::are_files")]
+    pub tools: HostTools,
     /// The turn is killed and fails as `timeout` after this many seconds.
     pub time_limit_seconds: u64,
 }

@@ -1,7 +1,7 @@
 use longshore_agent::provider::claude::Claude;
 use longshore_agent::provider::codex::{Before, Codex, resumed};
 use longshore_agent::provider::{Invocation, Place, Provider};
-use longshore_protocol::{ProviderKind, ProviderSettings, TurnRequest, Usage};
+use longshore_protocol::{HostTools, ProviderKind, ProviderSettings, TurnRequest, Usage};
 
 fn place() -> Place {
     Place {
@@ -20,6 +20,7 @@ fn request(provider: ProviderKind) -> TurnRequest {
         prelude: "You are \"Andy\".\n".into(),
         session: None,
         settings: ProviderSettings::default(),
+        tools: HostTools::default(),
         time_limit_seconds: 60,
     }
 }

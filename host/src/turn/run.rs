@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore_protocol::{
-    CodexSignIn, Failure, FailureKind, GroupId, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest,
+    CodexSignIn, Failure, FailureKind, GroupId, HostTools, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest,
 };
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -22,8 +22,8 @@ use crate::clock::Clock;
 use crate::container::RuntimeError;
 use crate::container::resident::{Resident, Residents};
 use crate::deliver::Outbound;
-use crate::groups::Group;
 use crate::groups::watch::Snapshot;
+use crate::groups::{CodexTools, Group};
 use crate::memory::Memory;
 use crate::phrases;
 use crate::queue::dispatch::{GroupSlot, Work};
@@ -284,6 +284,7 @@ impl TurnRunner {
             prelude,
             session: turn.session.clone().filter(|_| resumes(group)),
             settings,
+            tools: host_tools(group),
             time_limit_seconds: group.container.time_limit.unwrap_or(self.time_limit).as_secs().max(1),
         }
     }
@@ -364,6 +365,15 @@ fn prompt_message(message: CoveredMessage) -> PromptMessage {
         text: message.text,
         reply_to: message.reply_to,
         standing: if message.wakes { Standing::Waking } else { Standing::Context },
+    }
+}
+
+/// Codex writes the files itself unless the operator chose otherwise.
+fn host_tools(group: &Group) -> HostTools {
+    match (group.provider, group.codex.tools) {
+        (ProviderKind::Codex, CodexTools::Files) => HostTools::Files,
+        _ if group.is_main => HostTools::MainMcp,
+        _ => HostTools::Mcp,
     }
 }
 
