@@ -4,6 +4,8 @@
 //! [`RunnerEvent`](longshore_protocol::RunnerEvent) a line. Invariants: `ready` is the first line, a turn
 //! has exactly one terminal event, only [`emit`] writes stdout, whatever a CLI prints is read at once and
 //! held in bounded memory, and no process outlives a stopped turn.
+//!
+//! Started as [`mcp`] it is another program: the server that gives the agent the host's tools.
 
 pub mod bridge;
 pub mod cgroup;
@@ -12,6 +14,8 @@ pub mod clock;
 pub mod commands;
 pub mod emit;
 pub mod family;
+pub mod mailbox;
+pub mod mcp;
 pub mod memory;
 pub mod provider;
 pub mod queue;

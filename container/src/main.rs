@@ -1,8 +1,10 @@
 //! `longshore-agent`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use longshore_agent::mcp::{self, Audience};
 use longshore_agent::serve::{self, Options};
 use longshore_protocol::paths;
 
@@ -28,6 +30,18 @@ enum Command {
         #[arg(long, hide = true, default_value = paths::GROUP)]
         directory: PathBuf,
     },
+    /// Give the agent the host's tools: the Model Context Protocol on stdin and stdout.
+    Mcp {
+        /// Offer what only the main group may do, too.
+        #[arg(long)]
+        main: bool,
+        /// The mailbox.
+        #[arg(long, hide = true, default_value = paths::IPC)]
+        ipc: PathBuf,
+        /// How long a tool waits for the host's answer.
+        #[arg(long, hide = true, default_value_t = mcp::ANSWER_LIMIT.as_secs())]
+        answer_limit_seconds: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +52,15 @@ fn main() -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let served = runtime.block_on(serve::serve(Options { bridge_port, broker_socket, directory, home }));
             // A blocking file operation that hangs must not hold up the end.
+            runtime.shutdown_background();
+            served
+        }
+        Command::Mcp { main, ipc, answer_limit_seconds } => {
+            let audience = if main { Audience::Main } else { Audience::Group };
+            let limit = Duration::from_secs(answer_limit_seconds);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let served = runtime.block_on(mcp::serve(mcp::Options { audience, ipc, limit }));
+            // A shared folder that hangs must not hold up the end.
             runtime.shutdown_background();
             served
         }

@@ -74,8 +74,8 @@ macro_rules! text_id {
 text_id! {
     /// A group: the name of its folder under `groups/`.
     ///
-    /// 1 to 64 ASCII letters, digits, `_` or `-`, starting with a letter or a digit, and not `global`
-    /// in any case. It names directories, socket paths and container labels, so it can hold nothing else.
+    /// 1 to 64 ASCII letters, digits, `_` or `-`, starting with a letter or a digit, and not `global` or
+    /// `errors` in any case. It names directories, socket paths and container labels, so it can hold nothing else.
     GroupId, check_group
 }
 
@@ -98,9 +98,12 @@ text_id! {
     SessionId, check_session
 }
 
+/// `groups/global` is shared memory, and `data/ipc/errors` holds what the host could not read.
+const RESERVED: [&str; 2] = ["global", "errors"];
+
 fn check_group(text: &str) -> Result<(), IdError> {
     check_name(text)?;
-    if text.eq_ignore_ascii_case("global") {
+    if RESERVED.iter().any(|name| text.eq_ignore_ascii_case(name)) {
         return Err(IdError::Reserved);
     }
     Ok(())
@@ -145,9 +148,24 @@ mod tests {
         for good in ["main", "family-chat", "a", "9lives", "A_b-C", &"x".repeat(64)] {
             assert!(good.parse::<GroupId>().is_ok(), "{good}");
         }
-        for bad in
-            ["", ".", "..", "../x", "a/b", "-x", "_x", "a b", "a\0", "ä", "global", "Global", "GLOBAL", &"x".repeat(65)]
-        {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "-x",
+            "_x",
+            "a b",
+            "a\0",
+            "ä",
+            "global",
+            "Global",
+            "GLOBAL",
+            "errors",
+            "Errors",
+            &"x".repeat(65),
+        ] {
             assert!(bad.parse::<GroupId>().is_err(), "{bad}");
         }
     }

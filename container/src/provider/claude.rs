@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::claude_failure::{self, Report};
-use super::{End, Exit, Invocation, Place, Provider, Step, complaint, failure_text, messages};
+use super::{End, Exit, Invocation, Place, Provider, Step, complaint, failure_text, host_tools, messages};
 
 /// The built-in tools that the agent has; none that keeps working after the answer.
 const TOOLS: &str = "Bash,Read,Write,Edit,Glob,Grep";
@@ -299,6 +299,9 @@ impl Provider for Claude {
             .chain(["--strict-mcp-config", "--disable-slash-commands", "--system-prompt-snapshot", "off"])
             .map(str::to_owned)
             .collect();
+        if let Some(config) = host_tools::claude_config(request.tools) {
+            args.push(format!("--mcp-config={config}"));
+        }
         let mut files = Vec::new();
         if !request.prelude.is_empty() {
             // A file, because Linux limits one argument to 128 KiB.

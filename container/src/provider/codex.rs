@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use longshore_protocol::{CodexSignIn, Failure, FailureKind, SessionId, TurnRequest, Usage, paths};
 use serde::Deserialize;
 
-use super::codex_failure;
 use super::{End, Exit, Invocation, Place, Provider, Step, complaint, failure_text, messages};
+use super::{codex_failure, host_tools};
 
 /// Variable in which `codex` finds the credential that it sends.
 pub const CREDENTIAL_VARIABLE: &str = "LONGSHORE_PLACEHOLDER";
@@ -92,6 +92,7 @@ struct Item {
     message: Option<String>,
     server: Option<String>,
     tool: Option<String>,
+    status: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,9 +161,14 @@ impl Codex {
                 vec![Step::progress(&format!("warning: {}", item.message.unwrap_or_default()))]
             }
             ("item.started", "command_execution") => vec![Step::progress("tool shell")],
-            ("item.started", "mcp_tool_call") => {
+            ("item.started" | "item.completed", "mcp_tool_call") => {
                 let (server, tool) = (item.server.unwrap_or_default(), item.tool.unwrap_or_default());
-                vec![Step::progress(&format!("tool {server}.{tool}"))]
+                let how = match (kind, item.status.as_deref()) {
+                    ("item.started", _) => "",
+                    (_, Some("failed")) => " failed",
+                    _ => " done",
+                };
+                vec![Step::progress(&format!("tool {server}.{tool}{how}"))]
             }
             ("item.started", other) => vec![Step::progress(&format!("tool {other}"))],
             (_, other) => vec![Step::progress(other)],
@@ -240,13 +246,17 @@ impl Provider for Codex {
             // Its account look-ups would go to the vendor's own address; here they are refused at once.
             set("chatgpt_base_url", &toml_string(&place.broker("/openai/chatgpt")));
         }
+        for (key, value) in host_tools::codex_settings(request.tools) {
+            set(&key, &value);
+        }
         let mut stdin = request.prompt.clone();
-        if !request.prelude.is_empty() {
-            let value = toml_string(&request.prelude);
+        let instructions = host_tools::codex_instructions(&request.prelude, request.tools);
+        if !instructions.is_empty() {
+            let value = toml_string(&instructions);
             if "developer_instructions=".len() + value.len() <= ARGUMENT_BYTES {
                 set("developer_instructions", &value);
             } else {
-                stdin = format!("<instructions>\n{}\n</instructions>\n{stdin}", request.prelude);
+                stdin = format!("<instructions>\n{instructions}\n</instructions>\n{stdin}");
             }
         }
         if let Some(effort) = &request.settings.reasoning_effort {

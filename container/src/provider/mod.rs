@@ -13,6 +13,7 @@ pub mod claude;
 pub mod claude_failure;
 pub mod codex;
 pub mod codex_failure;
+pub mod host_tools;
 
 /// Longest note of a [`Step::Progress`], in characters.
 const NOTE_CHARACTERS: usize = 160;

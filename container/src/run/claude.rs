@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_protocol::line::Line;
-use longshore_protocol::{FailureKind, ProviderKind, SessionId, TurnRequest};
+use longshore_protocol::{FailureKind, HostTools, ProviderKind, SessionId, TurnRequest};
 use uuid::Uuid;
 
 use super::{Context, Followed, Halt, follow, launch};
@@ -24,6 +24,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 struct LaunchKey {
     model: Option<String>,
     prelude: String,
+    tools: HostTools,
     memory: u64,
 }
 
@@ -78,6 +79,7 @@ impl ClaudeRunner {
         let key = LaunchKey {
             model: request.settings.model.clone(),
             prelude: request.prelude.clone(),
+            tools: request.tools,
             memory: memory::fingerprint(&context.place.directory, &context.place.home),
         };
         if let Some(mut resident) = self.resident.take() {

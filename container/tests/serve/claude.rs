@@ -27,10 +27,11 @@ fn whatever_a_process_cannot_take_up_starts_another_that_resumes() {
     let events = agent.turn("a", json!({"prompt": "hello"}));
     let (named, mut before) = (session(&events), pid(&events));
     let mut request = json!({"prompt": "hello", "session": named});
-    for change in ["prelude", "model", "memory"] {
+    for change in ["prelude", "model", "tools", "memory"] {
         match change {
             "prelude" => request["prelude"] = json!("You are Andy."),
             "model" => request["settings"] = json!({"model": "opus"}),
+            "tools" => request["tools"] = json!("mcp"),
             _ => fs::write(agent.path("group/CLAUDE.md"), "Remember.").unwrap(),
         }
         let events = agent.turn(change, request.clone());

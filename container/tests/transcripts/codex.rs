@@ -182,3 +182,27 @@ proptest! {
         prop_assert!(matches!(steps.last(), Some(longshore_agent::provider::Step::Ended(_))));
     }
 }
+
+#[test]
+fn a_call_of_the_hosts_tools_is_progress_and_tells_whether_it_failed() {
+    let call = |kind: &str, tool: &str, status: &str, text: &str| {
+        format!(
+            r#"{{"type":"{kind}","item":{{"id":"item_0","type":"mcp_tool_call","server":"longshore","tool":"{tool}","arguments":{{"text":"hi"}},"result":{{"content":[{{"type":"text","text":"{text}"}}],"structured_content":null}},"error":null,"status":"{status}"}}}}"#
+        )
+    };
+    let lines = [
+        call("item.started", "send_message", "in_progress", ""),
+        call("item.completed", "send_message", "completed", "The host has taken the message `m-1` and sends it."),
+        call("item.started", "cancel_task", "in_progress", ""),
+        call("item.completed", "cancel_task", "failed", "Not done: there is no task `task-1-a`."),
+    ];
+    assert_eq!(
+        read(&mut fresh(), &lines),
+        [
+            r#"{"type":"progress","note":"tool longshore.send_message"}"#,
+            r#"{"type":"progress","note":"tool longshore.send_message done"}"#,
+            r#"{"type":"progress","note":"tool longshore.cancel_task"}"#,
+            r#"{"type":"progress","note":"tool longshore.cancel_task failed"}"#,
+        ]
+    );
+}

@@ -89,6 +89,49 @@ fn codex_resumes_only_where_the_operator_chose_it() {
     );
 }
 
+/// What is there with the tools and not without them.
+fn added(kind: ProviderKind, tools: HostTools) -> String {
+    let run = |request: &TurnRequest| match kind {
+        ProviderKind::Claude => claude(request),
+        ProviderKind::Codex => codex(request),
+    };
+    let without = run(&request(kind));
+    let mut with = run(&TurnRequest { tools, ..request(kind) });
+    assert_eq!((&with.env, &with.stdin, &with.files), (&without.env, &without.stdin, &without.files));
+    with.args.retain(|word| !without.args.contains(word));
+    with.args.join("\n")
+}
+
+#[test]
+fn claude_is_given_the_hosts_tools() {
+    insta::assert_snapshot!(added(ProviderKind::Claude, HostTools::Mcp), @r#"
+        --mcp-config={"mcpServers":{"longshore":{"command":"/usr/local/bin/longshore-agent","args":["mcp"],"alwaysLoad":true}}}
+        "#);
+    insta::assert_snapshot!(added(ProviderKind::Claude, HostTools::MainMcp), @r#"
+        --mcp-config={"mcpServers":{"longshore":{"command":"/usr/local/bin/longshore-agent","args":["mcp","--main"],"alwaysLoad":true}}}
+        "#);
+}
+
+#[test]
+fn codex_is_given_the_hosts_tools_and_told_of_them() {
+    insta::assert_snapshot!(added(ProviderKind::Codex, HostTools::Mcp).replace("\\n", "\n"));
+    let (group, main) = (added(ProviderKind::Codex, HostTools::Mcp), added(ProviderKind::Codex, HostTools::MainMcp));
+    let more: Vec<&str> =
+        main.split("\\n").flat_map(str::lines).filter(|line| !group.contains(line.trim_end_matches('"'))).collect();
+    insta::assert_snapshot!(more.join("\n"), @r#"
+        mcp_servers.longshore.args=["mcp","--main"]
+        - `register_group {jid, name, folder, trigger?, requires_trigger?, provider?, timezone?}`: answer in another chat too; the chats are in `/workspace/ipc/available_groups.json`.
+        "#);
+}
+
+#[test]
+fn codex_is_told_of_the_tools_without_a_prelude_too() {
+    let mut request = TurnRequest { tools: HostTools::Mcp, ..request(ProviderKind::Codex) };
+    request.prelude.clear();
+    let args = codex(&request).args;
+    assert!(args.iter().any(|word| word.starts_with("developer_instructions=\"# The host's tools")), "{args:?}");
+}
+
 #[test]
 fn a_prelude_beyond_one_arguments_limit_leads_the_prompt() {
     let mut request = request(ProviderKind::Codex);
