@@ -71,7 +71,7 @@ doc:
 # The figures are those of the release binary that setup made.
 bench: setup ## Measure: one table, in one run
 	@$(CARGO) build --release $(LOCKED) -p longshore-tests --bin longshore-bench
-	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench
+	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
 
 clean: ## Remove what was built; data, groups and images stay
 	@for manifest in $(WORKSPACES); do $(CARGO) clean --manifest-path "$$manifest"; done

@@ -24,14 +24,21 @@ use crate::container::ContainerRuntime;
 use crate::container::installation::Installation;
 use crate::container::resident::{ResidentSettings, Residents};
 use crate::control::server::Control;
+use crate::control::tasks::TaskDoor;
 use crate::control::{self, server};
 use crate::deliver::{Outbound, deliver};
 use crate::groups::FILE_NAME;
+use crate::groups::edit::GroupsFile;
 use crate::groups::watch::GroupsWatch;
 use crate::intake::Intake;
+use crate::ipc::grant::Granter;
+use crate::ipc::snapshot::Snapshots;
+use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
+use crate::schedule::Changed;
+use crate::schedule::run::Scheduler;
 use crate::socket::SocketFile;
 use crate::stop::Stop;
 use crate::store::Store;
@@ -132,6 +139,31 @@ impl App {
             clock: clock.clone(),
             assistant: config.assistant_name.clone(),
         };
+        let changed = Changed::default();
+        let ipc = root.join("data/ipc");
+        // There from the start, so that the folder of a new group is heard of at once.
+        std::fs::create_dir_all(&ipc).context("the folder `data/ipc` cannot be made")?;
+        let snapshots = Snapshots::new(ipc.clone(), store.clone(), groups.clone(), clock.clone());
+        let granter = Granter {
+            store: store.clone(),
+            groups: groups.clone(),
+            groups_file: GroupsFile::new(root.join("data").join(FILE_NAME)),
+            outbound: outbound.clone(),
+            snapshots: snapshots.clone(),
+            changed: changed.clone(),
+            clock: clock.clone(),
+            time_zone: config.time_zone.clone(),
+        };
+        let mailroom = Mailroom::new(ipc, Arc::new(granter));
+        let scheduler = Scheduler {
+            store: store.clone(),
+            groups: groups.clone(),
+            wakes: wakes.clone(),
+            snapshots: snapshots.clone(),
+            changed: changed.clone(),
+            clock: clock.clone(),
+            time_zone: config.time_zone.clone(),
+        };
         let reload = Reload {
             groups: groups.clone(),
             wakes: wakes.clone(),
@@ -162,11 +194,19 @@ impl App {
             max_messages: config.max_messages_per_prompt.get(),
             time_limit: config.container_timeout,
             codex_model: config.codex.model.clone(),
+            mailroom: mailroom.clone(),
+            snapshots: snapshots.clone(),
+            tasks_changed: changed.clone(),
             engine_refusals: std::sync::atomic::AtomicU32::new(0),
         });
         recover(&runner, None).await?;
+        tasks.spawn(named("ipc", mailroom.run(groups.clone(), stop.clone())));
+        tasks.spawn(named("snapshots", snapshots.clone().run(stop.clone())));
+        // No new runs from the drain on: a task whose time comes then is caught up at the next start.
+        tasks.spawn(named("schedule", scheduler.run(drain.clone())));
         let concurrent = config.max_concurrent_containers;
-        let dispatch = tokio::spawn(dispatch(Arc::new(runner), wakes, concurrent, clock, drain.clone()));
+        let dispatch =
+            tokio::spawn(dispatch(Arc::new(runner), wakes.clone(), concurrent, clock.clone(), drain.clone()));
 
         let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
             .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
@@ -178,6 +218,7 @@ impl App {
             outbound,
             residents: residents.clone(),
             runtime,
+            tasks: TaskDoor { snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
             assistant: config.assistant_name,
             rehearsal: rehearsal.is_some(),
             since: Instant::now(),
@@ -256,8 +297,11 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the installation for this host alone.
-fn lock(root: &Path) -> anyhow::Result<File> {
+/// Takes the installation for this process alone.
+///
+/// # Errors
+/// Somebody else has it, or it is none.
+pub fn lock(root: &Path) -> anyhow::Result<File> {
     check(root)?;
     let path = root.join("data/host.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path)?;

@@ -71,6 +71,12 @@ impl Clock {
 }
 
 impl Hands {
+    /// Where they stand.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);

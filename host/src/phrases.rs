@@ -3,7 +3,7 @@
 //! One calm sentence that says what happened and what to do. No jargon; settings and commands are named
 //! only where an operator has to act. A provider's own words stay in the log.
 
-use longshore_protocol::{Failure, FailureKind, ProviderKind};
+use longshore_protocol::{Failure, FailureKind, ProviderKind, TaskId};
 
 /// What a chat is told when the host ended in the middle of a turn that had spoken.
 pub const INTERRUPTED: &str = "I was interrupted; what I said last may be incomplete.";
@@ -28,6 +28,23 @@ pub fn failure(failure: &Failure, provider: ProviderKind, spoke: bool) -> String
     let (what, advice) = explanation(failure, provider);
     let start = if spoke { "I could not finish" } else { "I could not answer" };
     format!("{start}: {what}; {advice}.")
+}
+
+/// What a chat is told when a run of a task failed, the first of a row.
+#[must_use]
+pub fn task_failure(failure: &Failure, provider: ProviderKind, task: &TaskId) -> String {
+    let (what, advice) = explanation(failure, provider);
+    format!("The scheduled task `{task}` did not work: {what}; {advice}.")
+}
+
+/// What a chat is told when a task is paused because `failures` of its runs failed in a row.
+#[must_use]
+pub fn task_paused(failure: &Failure, provider: ProviderKind, task: &TaskId, failures: u32) -> String {
+    let (what, advice) = explanation(failure, provider);
+    format!(
+        "The scheduled task `{task}` failed {failures} times in a row, so I paused it. The last time, {what}; {advice}. \
+         Ask me to resume it then."
+    )
 }
 
 /// What happened, and what to do about it.

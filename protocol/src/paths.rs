@@ -14,7 +14,7 @@ pub const IPC_TASKS: &str = "/workspace/ipc/tasks";
 pub const IPC_ANSWERS: &str = "/workspace/ipc/answers";
 /// The group's tasks, as [`crate::ipc::TaskSnapshot`]s; of all groups in the main group.
 pub const IPC_CURRENT_TASKS: &str = "/workspace/ipc/current_tasks.json";
-/// The chats that the host knows, as [`crate::ipc::AvailableGroups`]; empty but in the main group.
+/// The chats that the host knows, as [`crate::ipc::AvailableGroups`]. In the main group only.
 pub const IPC_AVAILABLE_GROUPS: &str = "/workspace/ipc/available_groups.json";
 /// The runner's program in the agent image.
 pub const AGENT: &str = "/usr/local/bin/longshore-agent";

@@ -1,15 +1,23 @@
 //! Pure: what people said, read back out of the prompt that the host made of it.
 //!
 //! The host wraps the messages of a turn in `<messages><message sender=".." time="..">text</message></messages>` with the
-//! text XML-escaped; a scheduled task or a person at a bare CLI sends plain text, which is taken as it is.
+//! text XML-escaped, and what a scheduled task says in `<task id=".." scheduled_for="..">text</task>`; a person at a
+//! bare CLI sends plain text, which is taken as it is.
 
-/// The texts of the messages in `prompt`, unescaped and in order; the whole prompt if it wraps none.
+/// The texts of the messages in `prompt`, unescaped and in order, or that of its task; the whole prompt if it wraps
+/// none.
 #[must_use]
 pub fn texts(prompt: &str) -> Vec<String> {
     match wrapped(prompt) {
         Some(texts) if !texts.is_empty() => texts,
-        _ => vec![prompt.trim().to_owned()],
+        _ => vec![task(prompt).unwrap_or_else(|| prompt.trim().to_owned())],
     }
+}
+
+fn task(prompt: &str) -> Option<String> {
+    let (_, at_its_line) = prompt.split_once("\n<task ")?;
+    let body = after_tag(&format!("<task {at_its_line}"), "task")?.trim_end().strip_suffix("</task>")?.to_owned();
+    Some(unescape(body.trim()))
 }
 
 fn wrapped(prompt: &str) -> Option<Vec<String>> {
@@ -130,6 +138,11 @@ mod tests {
             ("<messages><message sender=\"Jo\">cut off", &["cut off"]),
             ("please summarise <messages> for me", &["please summarise <messages> for me"]),
             ("<messages><message sender=\"never closed", &["<messages><message sender=\"never closed"]),
+            (
+                "<context timezone=\"UTC\" />\n[SCHEDULED TASK] Nobody types.\n<task id=\"t\" scheduled_for=\"1\">\nsay &lt;hi&gt;\n</task>",
+                &["say <hi>"],
+            ),
+            ("what is a\n<task id=\"t\"> in your prompt?", &["what is a\n<task id=\"t\"> in your prompt?"]),
             ("<messages></messages>", &["<messages></messages>"]),
         ];
         for (prompt, expected) in cases {

@@ -1,6 +1,5 @@
 //! Longshore itself, as a process of its own.
 
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use longshore::container::installation::Installation as Folders;
 use longshore::container::spec::{Limits, SpecInput};
 use longshore::container::{ContainerRuntime, ContainerSpec, mounts};
 use longshore_rehearsal::Rehearsal;
-use longshore_tests::{Host, HostOptions, Installation};
+use longshore_tests::{Host, HostOptions, Installation, Talk};
 
 use crate::table::Samples;
 
@@ -77,9 +76,13 @@ pub(crate) fn ready(runs: usize) -> anyhow::Result<Samples> {
 
 /// Resident memory of a host that has nothing to do, in MiB.
 pub(crate) fn idle_rss_mebibytes() -> anyhow::Result<f64> {
-    let installation = Installation::new();
+    rss_mebibytes(&Installation::new())
+}
+
+/// The same, of an installation as it is.
+pub(crate) fn rss_mebibytes(installation: &Installation) -> anyhow::Result<f64> {
     installation.env("ANTHROPIC_API_KEY=bench\nCODEX_API_KEY=bench");
-    let host = Host::start_with(&installation, &HostOptions { without_rehearsal: true, ..HostOptions::default() });
+    let host = Host::start_with(installation, &HostOptions { without_rehearsal: true, ..HostOptions::default() });
     std::thread::sleep(Duration::from_secs(3));
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
@@ -119,7 +122,7 @@ pub(crate) fn warm_turn(group: &str, rehearsal: &Rehearsal, runs: usize) -> anyh
     Ok(Samples::of(samples))
 }
 
-fn installation(rehearsal: &Rehearsal) -> Installation {
+pub(crate) fn installation(rehearsal: &Rehearsal) -> Installation {
     let installation = Installation::new();
     installation.env(&format!(
         "ANTHROPIC_API_KEY=bench\nCODEX_API_KEY=bench\nANTHROPIC_BASE_URL={}\nOPENAI_BASE_URL={}",
@@ -129,51 +132,6 @@ fn installation(rehearsal: &Rehearsal) -> Installation {
     installation
 }
 
-fn options() -> HostOptions {
+pub(crate) fn options() -> HostOptions {
     HostOptions { without_rehearsal: true, environment: vec![("RUST_LOG".into(), "info".into())] }
-}
-
-/// A conversation over the control socket.
-struct Talk {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
-}
-
-impl Talk {
-    fn attach(installation: &Installation, group: &str) -> anyhow::Result<Self> {
-        let stream = UnixStream::connect(installation.path("data/host.sock"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut talk = Self { reader: BufReader::new(stream.try_clone()?), writer: stream };
-        talk.tell(&format!("{{\"type\":\"attach\",\"group\":\"{group}\"}}"))?;
-        talk.until("attached")?;
-        Ok(talk)
-    }
-
-    /// One turn: the time from saying to hearing; then waits for its end, which is not counted.
-    fn turn(&mut self) -> anyhow::Result<f64> {
-        let begin = Instant::now();
-        self.tell("{\"type\":\"say\",\"text\":\"hello\"}")?;
-        let text = self.until("text")?;
-        let elapsed = begin.elapsed().as_secs_f64() * 1000.0;
-        ensure!(text.contains("You said"), "not the echo: {text}");
-        self.until("ended")?;
-        Ok(elapsed)
-    }
-
-    fn tell(&mut self, line: &str) -> anyhow::Result<()> {
-        self.writer.write_all(line.as_bytes())?;
-        Ok(self.writer.write_all(b"\n")?)
-    }
-
-    fn until(&mut self, kind: &str) -> anyhow::Result<String> {
-        let wanted = format!("\"type\":\"{kind}\"");
-        loop {
-            let mut line = String::new();
-            ensure!(self.reader.read_line(&mut line)? > 0, "the host has gone");
-            ensure!(!line.contains("\"type\":\"error\""), "the host says {line}");
-            if line.contains(&wanted) {
-                return Ok(line);
-            }
-        }
-    }
 }

@@ -12,3 +12,4 @@ mod groups;
 mod login;
 mod routing;
 mod sealed;
+mod tasks;

@@ -9,6 +9,7 @@ mod rehearse;
 mod run;
 mod status;
 mod table;
+mod tasks;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ enum Command {
     Login(login::LoginArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
+    /// List scheduled tasks and what has run, or change them.
+    Tasks(tasks::TasksArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -97,6 +100,7 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

@@ -4,11 +4,13 @@
 
 pub mod client;
 pub mod server;
+pub mod tasks;
 
 use longshore_protocol::{GroupId, ProviderKind};
 use serde::{Deserialize, Serialize};
 
 use crate::groups::{Group, Problem};
+use crate::schedule::desk::{TaskCommand, TaskReply};
 
 /// The socket's path under the installation's root.
 pub const SOCKET: &str = "data/host.sock";
@@ -29,6 +31,11 @@ pub enum Request {
     },
     /// Answered by `status`.
     Status,
+    /// Something about tasks: answered by `tasks`.
+    Tasks {
+        /// What.
+        command: TaskCommand,
+    },
 }
 
 /// Host → command line.
@@ -91,6 +98,11 @@ pub enum Response {
     },
     /// How the host is.
     Status(Box<Status>),
+    /// What was asked about tasks.
+    Tasks {
+        /// It.
+        reply: TaskReply,
+    },
     /// The request cannot be served.
     Error {
         /// What is wrong and what to do.

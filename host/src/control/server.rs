@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::tasks::TaskDoor;
 use super::{ChannelStatus, GroupStatus, Request, Response, Status};
 use crate::channel::console::{self, Console, Heard};
 use crate::container::ContainerRuntime;
@@ -40,6 +41,8 @@ pub struct Control {
     pub residents: Arc<Residents>,
     /// The engine.
     pub runtime: Arc<dyn ContainerRuntime>,
+    /// The way to the tasks.
+    pub tasks: TaskDoor,
     /// The assistant's name.
     pub assistant: String,
     /// Whether the stand-in answers.
@@ -117,6 +120,10 @@ impl Session {
             Request::Status => {
                 let status = Box::new(self.control.status().await);
                 self.answer(Response::Status(status)).await
+            }
+            Request::Tasks { command } => {
+                let reply = self.control.tasks(command).await?;
+                self.answer(Response::Tasks { reply }).await
             }
         }
     }

@@ -2,6 +2,14 @@
 //!
 //! [`mailbox`] reads a hostile directory, [`watch`] knows when to look, a [`Grant`] decides and does.
 
+pub mod authorise;
+pub mod grant;
+pub mod mailbox;
+pub mod refusal;
+mod register;
+pub mod snapshot;
+pub mod watch;
+
 use std::fmt;
 
 use async_trait::async_trait;

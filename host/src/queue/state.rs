@@ -4,7 +4,8 @@
 //! - a group runs at most once at a time, and no more groups run than the cap;
 //! - a group that was woken runs after that wake, whatever else happens;
 //! - groups wait in line: while one waits, no other is granted twice;
-//! - a group that ended with [`Next::After`] isn't granted before that time, and a wake doesn't change it;
+//! - a group that ended with [`Next::After`] isn't granted before that time unless it is woken: what rests
+//!   may be one of its turns, and the wake for another;
 //! - nothing is remembered of a group that is idle.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -68,7 +69,7 @@ pub struct GroupQueue {
 enum Phase {
     Waiting,
     Running { woken: bool },
-    Resting,
+    Resting(Timestamp),
 }
 
 impl GroupQueue {
@@ -122,7 +123,12 @@ impl GroupQueue {
         match self.groups.get_mut(&group) {
             None => self.line_up(group),
             Some(Phase::Running { woken }) => *woken = true,
-            Some(Phase::Waiting | Phase::Resting) => {}
+            Some(Phase::Waiting) => {}
+            Some(Phase::Resting(until)) => {
+                let rest = (*until, group);
+                self.resting.remove(&rest);
+                self.line_up(rest.1);
+            }
         }
     }
 
@@ -131,12 +137,12 @@ impl GroupQueue {
         let Some(&Phase::Running { woken }) = self.groups.get(&group) else { return };
         self.running -= 1;
         match next {
+            Next::More => self.line_up(group),
+            Next::Idle | Next::After(_) if woken => self.line_up(group),
             Next::After(until) => {
-                self.groups.insert(group.clone(), Phase::Resting);
+                self.groups.insert(group.clone(), Phase::Resting(until));
                 self.resting.insert((until, group));
             }
-            Next::More => self.line_up(group),
-            Next::Idle if woken => self.line_up(group),
             Next::Idle => {
                 self.groups.remove(&group);
             }

@@ -8,6 +8,15 @@ use super::StoreError;
 /// How many requests share one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
 
+/// What a request does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It only reads, which needs no lock: a database that another program has locked can still be read.
+    Read,
+    /// It may write.
+    Write,
+}
+
 /// Where requests go, in order.
 #[derive(Clone)]
 pub(super) struct Requests(mpsc::Sender<Box<dyn Request>>);
@@ -15,13 +24,13 @@ pub(super) struct Requests(mpsc::Sender<Box<dyn Request>>);
 impl Requests {
     /// Queues `work` and gives a future of its answer. The wait for a place in the queue is the
     /// backpressure that channels feel when the disk is slower than they are.
-    pub(super) async fn enqueue<T, F>(&self, work: F) -> Result<Answer<T>, StoreError>
+    pub(super) async fn enqueue<T, F>(&self, access: Access, work: F) -> Result<Answer<T>, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let pending = Pending { work: Some(work), result: None, answer };
+        let pending = Pending { access, work: Some(work), result: None, answer };
         self.0.send(Box::new(pending)).await.map_err(|_| StoreError::Closed)?;
         Ok(Answer(answered))
     }
@@ -41,20 +50,36 @@ impl<T> Answer<T> {
     }
 }
 
+/// Ends the store at a commit as a crash would: what follows is never done, and nobody hears of what was.
+/// For tests of what a crash leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fuse {
+    /// The n-th commit that changes something, counted from 1, does not happen.
+    Before(u64),
+    /// It happens, and its requests are not answered.
+    After(u64),
+}
+
 /// Starts the thread.
-pub(super) fn start(connection: Connection) -> Result<Requests, StoreError> {
+pub(super) fn start(connection: Connection, fuse: Option<Fuse>) -> Result<Requests, StoreError> {
     let (requests, queue) = mpsc::channel(BATCH);
     std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || serve(&connection, queue))
+        .spawn(move || serve(&connection, queue, fuse))
         .map_err(|error| StoreError::Stalled(error.to_string()))?;
     Ok(Requests(requests))
 }
 
-fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Request>>) {
+fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Request>>, fuse: Option<Fuse>) {
     let mut batch = Vec::new();
+    let mut commits = 0;
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let committed = transaction(connection, &mut batch);
+        let before = connection.total_changes();
+        let committed = transaction(connection, &mut batch, fuse == Some(Fuse::Before(commits + 1)));
+        commits += u64::from(connection.total_changes() != before);
+        if matches!(fuse, Some(Fuse::Before(at) | Fuse::After(at)) if at == commits) {
+            return;
+        }
         for request in batch.drain(..) {
             request.answer(&committed);
         }
@@ -65,13 +90,18 @@ fn serve(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Request>>) {
     }
 }
 
-fn transaction(connection: &Connection, batch: &mut [Box<dyn Request>]) -> Result<(), StoreError> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+/// Runs the requests and commits; with `burn`, undoes what they changed instead.
+fn transaction(connection: &Connection, batch: &mut [Box<dyn Request>], burn: bool) -> Result<(), StoreError> {
+    let writes = batch.iter().any(|request| request.access() == Access::Write);
+    connection.execute_batch(if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })?;
     for request in batch.iter_mut() {
         if let Err(error) = in_savepoint(connection, request.as_mut()) {
             let _ = connection.execute_batch("ROLLBACK");
             return Err(error.into());
         }
+    }
+    if burn {
+        return connection.execute_batch("ROLLBACK").map_err(Into::into);
     }
     connection.execute_batch("COMMIT").map_err(|error| {
         let _ = connection.execute_batch("ROLLBACK");
@@ -90,6 +120,8 @@ fn in_savepoint(connection: &Connection, request: &mut dyn Request) -> rusqlite:
 
 /// One request, whatever its answer's type.
 trait Request: Send {
+    /// What it does with the database.
+    fn access(&self) -> Access;
     /// Does the work; `false` when it failed and its changes are to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells the caller, once the transaction is over.
@@ -97,6 +129,7 @@ trait Request: Send {
 }
 
 struct Pending<T, F> {
+    access: Access,
     work: Option<F>,
     result: Option<rusqlite::Result<T>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
@@ -107,6 +140,10 @@ where
     T: Send,
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
 {
+    fn access(&self) -> Access {
+        self.access
+    }
+
     fn run(&mut self, connection: &Connection) -> bool {
         self.result = self.work.take().map(|work| work(connection));
         !matches!(self.result, Some(Err(_)))

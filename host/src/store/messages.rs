@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use longshore_protocol::GroupId;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::commit::Access;
 use super::{Answer, Store, StoreError, millis, timestamp};
 
 /// A message of a registered chat, routed.
@@ -66,13 +67,42 @@ pub enum Outcome {
     },
 }
 
+/// A chat that a channel has introduced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownChat {
+    /// Its id.
+    pub chat: String,
+    /// Its name.
+    pub name: String,
+    /// When something was said there last.
+    pub last_activity_at: Timestamp,
+}
+
 impl Store {
+    /// The chats that channels have introduced, the one with the latest message first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn chats(&self, limit: usize) -> Result<Vec<KnownChat>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT chat, name, last_activity_at FROM chats ORDER BY last_activity_at DESC, chat LIMIT ?1",
+                )?
+                .query_map([limit], |row| {
+                    Ok(KnownChat { chat: row.get(0)?, name: row.get(1)?, last_activity_at: timestamp(row.get(2)?) })
+                })?
+                .collect()
+        })
+        .await
+    }
+
     /// Queues a message for storing; see [`Answer`]. Messages are stored in the order of the calls.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
     pub async fn record(&self, message: NewMessage) -> Result<Answer<Recorded>, StoreError> {
-        self.requests.enqueue(move |connection| record(connection, &message)).await
+        self.requests.enqueue(Access::Write, move |connection| record(connection, &message)).await
     }
 
     /// Notes that a chat exists or was active. Unregistered chats have this row and no text.
@@ -95,7 +125,7 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn channel_of(&self, chat: String) -> Result<Option<String>, StoreError> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             connection.query_row("SELECT channel FROM chats WHERE chat = ?1", [chat], |row| row.get(0)).optional()
         })
         .await
@@ -106,7 +136,7 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn groups_with_work(&self, groups: Vec<(GroupId, String)>) -> Result<Vec<GroupId>, StoreError> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             let mut query = connection.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM turns WHERE group_id = ?1 AND state = 'waiting')
                      OR EXISTS (SELECT 1 FROM messages WHERE chat = ?2 AND wakes = 1
@@ -128,7 +158,7 @@ impl Store {
     /// # Errors
     /// What the store says; a row that does not exist is `QueryReturnedNoRows`.
     pub async fn outcome(&self, seq: i64) -> Result<Outcome, StoreError> {
-        self.run(move |connection| outcome(connection, seq)).await
+        self.read(move |connection| outcome(connection, seq)).await
     }
 
     /// Whether the host itself sent the message with this platform id to the chat.
@@ -136,7 +166,7 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn sent_by_host(&self, chat: String, platform_id: String) -> Result<bool, StoreError> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM outbox WHERE message_id = ?2 AND chat = ?1)",
                 [chat, platform_id],

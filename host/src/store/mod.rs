@@ -8,12 +8,14 @@ mod commit;
 pub mod messages;
 mod migrate;
 pub mod outbox;
+pub mod petitions;
 pub mod sessions;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod turns;
 
-pub use self::commit::Answer;
+pub use self::commit::{Answer, Fuse};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use thiserror::Error;
+
+use self::commit::Access;
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, Error)]
@@ -68,6 +72,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Newer`] for a file of a newer release; otherwise what SQLite says.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
+        Self::open_with(file, None)
+    }
+
+    /// The same, with a fuse that ends the store in the middle of things.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(file: &Path, fuse: Option<Fuse>) -> Result<Self, StoreError> {
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // FULL: a commit that was answered survives a power cut, not only a crash.
@@ -77,7 +89,7 @@ impl Store {
         // 2 MiB of page cache: the working set is the newest rows.
         connection.pragma_update(None, "cache_size", -2048)?;
         migrate::migrate(&mut connection, file)?;
-        Ok(Self { requests: commit::start(connection)? })
+        Ok(Self { requests: commit::start(connection, fuse)? })
     }
 
     /// Runs `work` in a transaction and answers after the commit.
@@ -86,7 +98,16 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.requests.enqueue(work).await?.committed().await
+        self.requests.enqueue(Access::Write, work).await?.committed().await
+    }
+
+    /// Runs `work`, which writes nothing.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.requests.enqueue(Access::Read, work).await?.committed().await
     }
 }
 

@@ -44,7 +44,7 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn outbox_heads(&self) -> Result<Vec<OutboxHead>, StoreError> {
-        self.run(|connection| {
+        self.read(|connection| {
             connection
                 .prepare_cached(
                     "SELECT o.id, o.chat, o.text, o.message_id, o.reply_to, o.attempts, o.not_before, c.channel
@@ -117,7 +117,8 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn notice(&self, chat: String, texts: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| insert(connection, OutboxKind::Notice, &chat, None, None, &texts, now)).await
+        self.run(move |connection| insert(connection, OutboxKind::Notice, &chat, None, None, &texts, now).map(drop))
+            .await
     }
 
     /// How many rows wait and how many were given up.
@@ -125,7 +126,7 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn outbox_counts(&self) -> Result<(u64, u64), StoreError> {
-        self.run(|connection| {
+        self.read(|connection| {
             connection.query_row(
                 "SELECT (SELECT count(*) FROM outbox WHERE state = 'pending'),
                         (SELECT count(*) FROM outbox WHERE state = 'dead')",
@@ -137,7 +138,7 @@ impl Store {
     }
 }
 
-/// Adds rows for the pieces of one text, in order, each with the id that it keeps for ever.
+/// Adds rows for the pieces of one text, in order, each with the id that it keeps for ever; gives the first.
 pub(super) fn insert(
     connection: &Connection,
     kind: OutboxKind,
@@ -146,7 +147,8 @@ pub(super) fn insert(
     reply_to: Option<&str>,
     texts: &[String],
     now: Timestamp,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<String>> {
+    let mut first = None;
     let mut statement = connection.prepare_cached(
         "INSERT INTO outbox (message_id, chat, turn, kind, text, reply_to, state, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
@@ -155,6 +157,7 @@ pub(super) fn insert(
         // 32 upper-case hex characters: what WhatsApp's own clients use, and plain enough for any platform.
         let message_id = Uuid::now_v7().simple().to_string().to_uppercase();
         statement.execute(params![message_id, chat, turn, kind.as_str(), text, reply_to, millis(now)])?;
+        first.get_or_insert(message_id);
     }
-    Ok(())
+    Ok(first)
 }

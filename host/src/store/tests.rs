@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind};
 
 use super::messages::{NewMessage, Outcome};
-use super::turns::{Begin, BeginTurn, BegunTurn, EndTurn};
+use super::turns::{Begin, BeginTurn, BegunTurn, CoveredMessage, EndTurn, Subject};
 use super::{Store, StoreError};
 
 fn at(seconds: i64) -> Timestamp {
@@ -64,8 +64,15 @@ fn retry(seconds: i64) -> EndTurn {
     EndTurn::Retry { failure: failure(), at: Some(at(seconds)), counted: true, forget_session: false }
 }
 
+fn messages(turn: &BegunTurn) -> (&[CoveredMessage], u64) {
+    match &turn.subject {
+        Subject::Messages { messages, omitted } => (messages, *omitted),
+        Subject::Task(run) => panic!("a turn of {run:?}"),
+    }
+}
+
 fn texts(turn: &BegunTurn) -> Vec<&str> {
-    turn.messages.iter().map(|message| message.platform_id.as_str()).collect()
+    messages(turn).0.iter().map(|message| message.platform_id.as_str()).collect()
 }
 
 #[tokio::test]
@@ -119,7 +126,7 @@ async fn a_retried_turn_waits_for_its_time_and_covers_the_same_messages() {
     record(&store, "b", true).await;
     assert_eq!(store.begin_turn(begin(), at(9)).await.unwrap(), Begin::NotBefore(at(10)));
     let again = begun(&store, at(10)).await;
-    assert_eq!((again.id, again.attempt, again.messages), (turn.id, 2, turn.messages));
+    assert_eq!((again.id, again.attempt, again.subject), (turn.id, 2, turn.subject));
 }
 
 #[tokio::test]
@@ -139,7 +146,7 @@ async fn a_turn_that_gave_up_says_so_and_is_over() {
     let (_folder, store) = open();
     let seq = record(&store, "a", true).await;
     let turn = begun(&store, at(1)).await;
-    let end = EndTurn::GaveUp { failure: failure(), notice: vec!["Sorry.".into()] };
+    let end = EndTurn::GaveUp { failure: failure(), notice: vec!["Sorry.".into()], pause_task: false };
     store.end_turn(turn.id, end, at(2)).await.unwrap();
     assert_eq!(store.outcome(seq).await.unwrap(), Outcome::Open { retry_at: None }, "its sentence is not sent yet");
     let heads = store.outbox_heads().await.unwrap();
@@ -160,7 +167,7 @@ async fn a_long_range_is_bounded_and_keeps_the_message_that_woke_the_group() {
     }
     let turn = begun(&store, at(1)).await;
     assert_eq!(texts(&turn), ["waking", "context 7", "context 8", "context 9"]);
-    assert_eq!(turn.omitted, 7);
+    assert_eq!(messages(&turn).1, 7);
 }
 
 #[tokio::test]
@@ -232,7 +239,7 @@ async fn a_burst_is_stored_in_order_and_one_bad_request_fails_alone() {
 async fn a_locked_database_is_reported_as_stalled_and_works_again_afterwards() {
     let (folder, store) = open();
     let other = rusqlite::Connection::open(folder.path().join("longshore.db")).unwrap();
-    store.requests.enqueue(|c| c.busy_timeout(Duration::from_millis(10))).await.unwrap().committed().await.unwrap();
+    store.run(|c| c.busy_timeout(Duration::from_millis(10))).await.unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = store.record(message("a", true)).await.unwrap().committed().await;
     assert!(matches!(refused, Err(StoreError::Stalled(_))), "{refused:?}");

@@ -59,6 +59,11 @@ impl TurnFold {
         self.said
     }
 
+    /// A turn that ends well without a word is none that failed.
+    pub fn may_be_silent(&mut self) {
+        self.said = self.said.max(Said::Privately);
+    }
+
     /// The turn has had a visible effect by another way than its words, such as a granted petition.
     pub fn acted(&mut self) {
         self.said = Said::Aloud;

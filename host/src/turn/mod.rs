@@ -5,4 +5,5 @@ pub mod fold;
 pub mod prelude;
 pub mod prompt;
 pub mod recover;
+mod request;
 pub mod run;

@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
-use longshore_protocol::{ProviderKind, paths};
+use longshore_protocol::ipc::example;
+use longshore_protocol::{HostTools, ProviderKind, paths};
 use serde_json::json;
 
 use super::cut;
@@ -35,8 +36,8 @@ pub struct PreludeInput<'a> {
     pub date: Date,
     /// Which CLI is told.
     pub provider: ProviderKind,
-    /// How the agent can ask the host for something; absent while the host doesn't listen for it.
-    pub petitions: Petitions,
+    /// How the agent asks the host for something.
+    pub tools: HostTools,
     /// Shared memory: `groups/CLAUDE.md` and `groups/global/CLAUDE.md`, as far as they exist.
     pub shared_memory: SharedMemory<'a>,
     /// The group's own memory: its `CLAUDE.md`, else its `AGENTS.md`.
@@ -45,16 +46,6 @@ pub struct PreludeInput<'a> {
     pub group_memory: Option<&'a str>,
     /// How many bytes of each memory file are told.
     pub memory_bytes: usize,
-}
-
-/// Whether the agent is told of the folders by which it can ask the host for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Petitions {
-    /// The host doesn't read them.
-    #[default]
-    Closed,
-    /// The host reads them.
-    Open,
 }
 
 /// What all groups share.
@@ -69,10 +60,7 @@ pub struct SharedMemory<'a> {
 /// Writes the standing instructions.
 #[must_use]
 pub fn prelude(input: &PreludeInput<'_>) -> String {
-    let mut sections = vec![identity(input), output(), workspace(input)];
-    if input.petitions == Petitions::Open {
-        sections.push(petitions(input));
-    }
+    let mut sections = vec![identity(input), output(), workspace(input), petitions(input)];
     let shared = input.shared_memory;
     let own = (input.provider == ProviderKind::Codex).then_some(input.group_memory).flatten();
     let memories = [
@@ -135,28 +123,67 @@ fn workspace(input: &PreludeInput<'_>) -> String {
 }
 
 fn petitions(input: &PreludeInput<'_>) -> String {
-    let message = json!({ "type": "message", "chatJid": input.chat, "text": "The report is ready." });
-    let task = json!({
-        "type": "schedule_task", "prompt": "Say good morning.", "schedule_type": "cron",
-        "schedule_value": "0 9 * * *", "context_mode": "group", "targetJid": input.chat,
-    });
-    let reach = if input.is_main { "You may address any chat." } else { "You may address this chat only." };
+    let how = match input.tools {
+        HostTools::Files => by_files(input),
+        HostTools::Mcp => BY_TOOLS.to_owned(),
+        HostTools::MainMcp => {
+            format!("{BY_TOOLS} `register_group` makes a chat of `{}` a group.", paths::IPC_AVAILABLE_GROUPS)
+        }
+    };
+    let reach = if input.is_main {
+        "You may write to any chat, and see and change the tasks of every group."
+    } else {
+        "You may write to this chat only, and see and change this group's tasks only."
+    };
+    format!("# How to ask the host for something\n\n{how}\n\n{TASKS} {reach}")
+}
+
+/// For agents that have `longshore-agent mcp`; what each tool takes is in its own description.
+const BY_TOOLS: &str = "Use the tools of the server `longshore`: `send_message` to say something while you still work, \
+    `schedule_task` to have something done later or again and again, `list_tasks`, `update_task`, `pause_task`, \
+    `resume_task` and `cancel_task` for what is scheduled already. A tool returns when the host has done it.";
+
+const TASKS: &str = "A task's times are in the time zone above unless it names another. When it was scheduled, tell the \
+    people its next time from the answer, and never that it was scheduled before the answer says so. Look whether \
+    there is such a task before you make another one.";
+
+/// For agents that write the files themselves: one example of each kind that is not obvious from another.
+fn by_files(input: &PreludeInput<'_>) -> String {
+    let chat = cut::one_line(input.chat, NAME_BYTES);
+    let message = example::line(&example::message(&chat));
+    let task = example::line(&example::schedule(&chat));
+    let pause =
+        example::pause("task-1767225600000-k3x9qa").map(|petition| example::line(&petition)).unwrap_or_default();
+    let register = match example::register() {
+        register if input.is_main => format!(
+            "\n\nThere too, to make a chat of `{}` a group:\n\n```json\n{}\n```",
+            paths::IPC_AVAILABLE_GROUPS,
+            example::line(&register),
+        ),
+        _ => String::new(),
+    };
     format!(
-        "# How to ask the host for something\n\n\
-         Write one JSON object to `<name>.json.tmp` in one of these folders, then rename it to `<name>.json`, \
-         with a name of your own each time. The host's answer appears as `{}/answers/<name>.json`: read it before \
-         you say that something was done. {reach}\n\n\
-         To send a message while you work, in `{}`:\n\n```json\n{message}\n```\n\n\
-         To do something later or again and again, in `{}` (`schedule_type` is `cron`, `interval` in milliseconds, \
-         or `once` with a local time such as `2026-02-01T15:30:00`):\n\n```json\n{task}\n```",
-        paths::IPC,
+        "Write one JSON object to `<name>.json.tmp` in one of these folders, then rename it to `<name>.json`, \
+         with a name of your own each time. The host's answer appears as `{}/<name>.json`, most often within a second: \
+         wait for it and read it.\n\n\
+         To send a message while you still work, in `{}`:\n\n```json\n{message}\n```\n\n\
+         To have something done later or again and again, in `{}` (`schedule_type` is `cron`, `interval` in \
+         milliseconds, or `once` with a local time such as `2026-02-01T15:30:00`; `context_mode` is `group` to continue \
+         this conversation, or `isolated`):\n\n```json\n{task}\n```\n\n\
+         There too, to pause a task (likewise `resume_task`, `cancel_task`, and `update_task` with the fields that \
+         change):\n\n```json\n{pause}\n```{register}\n\n\
+         The tasks that there are stand in `{}`.",
+        paths::IPC_ANSWERS,
         paths::IPC_MESSAGES,
         paths::IPC_TASKS,
+        paths::IPC_CURRENT_TASKS,
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use longshore_protocol::ipc::Petition;
+
     use super::*;
 
     fn input() -> PreludeInput<'static> {
@@ -169,7 +196,7 @@ mod tests {
             time_zone: "Europe/Berlin",
             date: jiff::civil::date(2026, 2, 15),
             provider: ProviderKind::Claude,
-            petitions: Petitions::Closed,
+            tools: HostTools::Mcp,
             shared_memory: SharedMemory { all: Some("Be kind.\n"), global: Some("The office is in Kiel.\n") },
             group_memory: Some("Grandma's birthday is on 3 May.\n"),
             memory_bytes: MEMORY_BYTES,
@@ -183,18 +210,28 @@ mod tests {
 
     #[test]
     fn codex_is_told_the_groups_memory_too() {
-        insta::assert_snapshot!("codex", prelude(&PreludeInput { provider: ProviderKind::Codex, ..input() }));
+        let input = PreludeInput { provider: ProviderKind::Codex, tools: HostTools::Files, ..input() };
+        insta::assert_snapshot!("codex", prelude(&input));
     }
 
     #[test]
-    fn the_main_group_is_told_its_rank_and_the_petitions_when_they_are_open() {
-        let input = PreludeInput {
-            is_main: true,
-            petitions: Petitions::Open,
-            shared_memory: SharedMemory::default(),
-            ..input()
-        };
-        insta::assert_snapshot!("main_with_petitions", prelude(&input));
+    fn the_main_group_is_told_its_rank() {
+        let shared_memory = SharedMemory::default();
+        let input = PreludeInput { is_main: true, tools: HostTools::MainMcp, shared_memory, ..input() };
+        insta::assert_snapshot!("main", prelude(&input));
+    }
+
+    #[test]
+    fn what_the_agent_is_shown_to_write_is_what_the_host_reads() {
+        let text = prelude(&PreludeInput { tools: HostTools::Files, ..input() });
+        let shown: Vec<_> = text
+            .split("```json\n")
+            .skip(1)
+            .filter_map(|rest| {
+                rest.split_once("\n```").map(|(example, _)| Petition::read(example.as_bytes()).unwrap().kind())
+            })
+            .collect();
+        assert_eq!(shown, ["message", "schedule_task", "pause_task"]);
     }
 
     #[test]

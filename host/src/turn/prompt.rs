@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use super::cut;
 
 mod internal;
+mod task;
 
 pub use self::internal::strip_internal;
+pub use self::task::{TaskPrompt, task_prompt};
 
 /// The longest name that is shown, in bytes before escaping.
 const NAME_BYTES: usize = 200;

@@ -2,7 +2,7 @@
 
 use longshore_protocol::{Failure, FailureKind, GroupId};
 
-use super::run::TurnRunner;
+use super::run::{SETTLE, TurnRunner};
 use crate::phrases;
 use crate::store::StoreError;
 use crate::store::turns::EndTurn;
@@ -15,13 +15,17 @@ use crate::store::turns::EndTurn;
 pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usize, StoreError> {
     let interrupted = runner.store.interrupted_turns(group.cloned()).await?;
     for turn in &interrupted {
+        // What it asked for by files and was not answered is done now, as part of it: otherwise it would be
+        // tried again and ask a second time.
+        runner.mailroom.settle(&turn.group, SETTLE).await;
+        let said = turn.said || runner.store.turn_said(turn.id.clone()).await?;
         let failure = Failure::new("host", FailureKind::Internal, "the host ended during the turn");
-        let end = if turn.said {
-            EndTurn::GaveUp { failure, notice: vec![phrases::INTERRUPTED.to_owned()] }
+        let end = if said {
+            EndTurn::GaveUp { failure, notice: vec![phrases::INTERRUPTED.to_owned()], pause_task: false }
         } else {
             EndTurn::Retry { failure, at: None, counted: true, forget_session: false }
         };
-        tracing::warn!(turn = %turn.id, said = turn.said, attempt = turn.attempt, "an interrupted turn was recovered");
+        tracing::warn!(turn = %turn.id, said, attempt = turn.attempt, "an interrupted turn was recovered");
         runner.store.end_turn(turn.id.clone(), end, runner.clock.now()).await?;
     }
     Ok(interrupted.len())

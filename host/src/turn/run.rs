@@ -6,15 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use longshore_protocol::{
-    CodexSignIn, Failure, FailureKind, GroupId, HostTools, ProviderKind, RunnerCommand, RunnerEvent, TurnRequest,
-};
+use longshore_protocol::{Failure, FailureKind, GroupId, RunnerCommand, RunnerEvent, TurnRequest};
 use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
-use super::prelude::{MEMORY_BYTES, Petitions, PreludeInput, SharedMemory, prelude};
-use super::prompt::{PromptInput, PromptLimits, PromptMessage, Standing, prompt};
 use super::recover::recover;
 use crate::broker::access::SignIn;
 use crate::channel::chunk::chunk;
@@ -22,18 +18,24 @@ use crate::clock::Clock;
 use crate::container::RuntimeError;
 use crate::container::resident::{Resident, Residents};
 use crate::deliver::Outbound;
+use crate::groups::Group;
 use crate::groups::watch::Snapshot;
-use crate::groups::{CodexTools, Group};
+use crate::ipc::snapshot::Snapshots;
+use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
 use crate::phrases;
 use crate::queue::dispatch::{GroupSlot, Work};
 use crate::queue::state::Next;
-use crate::store::turns::{Begin, BeginTurn, BegunTurn, CoveredMessage, EndTurn};
+use crate::schedule::Changed;
+use crate::schedule::failure::{AfterFailure, after_failure};
+use crate::store::turns::{Begin, BeginTurn, BegunTurn, EndTurn};
 use crate::store::{Store, StoreError};
 
 /// How much longer than its time limit a turn may take before its container is killed: the runner
 /// enforces the limit itself and needs a moment to end the provider.
 const LIMIT_GRACE: Duration = Duration::from_secs(30);
+/// How long the end of a turn waits for the answers to what the turn asked for.
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 /// How long a turn waits when the engine does not answer.
 const ENGINE_BACKOFF: [i64; 5] = [1, 2, 5, 10, 30];
 
@@ -61,6 +63,12 @@ pub struct TurnRunner {
     pub time_limit: Duration,
     /// The Codex model for groups that name none.
     pub codex_model: Option<String>,
+    /// The files by which agents ask for something.
+    pub mailroom: Mailroom,
+    /// What the agents see of their tasks.
+    pub snapshots: Snapshots,
+    /// Told when a task changes.
+    pub tasks_changed: Changed,
     /// How often in a row the engine did not answer.
     pub engine_refusals: std::sync::atomic::AtomicU32,
 }
@@ -180,7 +188,13 @@ impl TurnRunner {
         let request = self.request(group, turn, sign_in);
         let mut resident = self.residents.acquire(slot, group, sign_in).await?;
         tracing::debug!(container = %resident.id(), "turn begins");
+        // Its folder may have been made just now.
+        self.snapshots.mark(&group.id);
         let mut fold = TurnFold::new(turn.id.clone(), attempt_of(turn));
+        if turn.task().is_some() {
+            // Nobody asked just now, so nobody waits for a word.
+            fold.may_be_silent();
+        }
         let limit = Duration::from_secs(request.time_limit_seconds) + LIMIT_GRACE;
         let converse = self.converse(&mut resident, &mut fold, group, turn, request);
         let ended = match tokio::time::timeout(limit, converse).await {
@@ -193,8 +207,10 @@ impl TurnRunner {
             Ok(Ok(verdict)) => Ok((verdict, Some(resident))),
             Ok(Err(failure)) => {
                 self.residents.retire(resident).await;
-                let said = fold.said();
-                Ok((verdict(Outcome::Failed(failure), said, attempt_of(turn)), None))
+                match self.hear_petitions(&mut fold, group, turn).await {
+                    Ok(()) => Ok((verdict(Outcome::Failed(failure), fold.said(), attempt_of(turn)), None)),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => {
                 self.residents.retire(resident).await;
@@ -222,12 +238,24 @@ impl TurnRunner {
                 Ok(event) => event,
                 Err(failure) => return Ok(Err(failure)),
             };
+            if matches!(event, RunnerEvent::Finished { .. } | RunnerEvent::Failed { .. }) {
+                self.hear_petitions(fold, group, turn).await?;
+            }
             for effect in fold.handle(event) {
                 if let Some(verdict) = self.act(effect, group, turn).await? {
                     return Ok(Ok(verdict));
                 }
             }
         }
+    }
+
+    /// What the turn asked for by files is done before the turn is over, and counts as a visible effect.
+    async fn hear_petitions(&self, fold: &mut TurnFold, group: &Group, turn: &BegunTurn) -> Result<(), StoreError> {
+        self.mailroom.settle(&group.id, SETTLE).await;
+        if self.store.turn_said(turn.id.clone()).await? {
+            fold.acted();
+        }
+        Ok(())
     }
 
     /// Does what an event asks for; gives the verdict when the turn is over.
@@ -239,6 +267,8 @@ impl TurnRunner {
                 self.store.say(turn.id.clone(), group.chat.clone(), None, pieces, now).await?;
                 self.outbound.look();
             }
+            // The conversation of an isolated run ends with it.
+            Effect::Session(_) if turn.is_isolated() => {}
             Effect::Session(session) => {
                 self.store.remember_session(group.id.clone(), group.provider, session, now).await?;
             }
@@ -247,46 +277,6 @@ impl TurnRunner {
             Effect::End(verdict) => return Ok(Some(verdict)),
         }
         Ok(None)
-    }
-
-    fn request(&self, group: &Group, turn: &BegunTurn, sign_in: SignIn) -> TurnRequest {
-        let zone = group.timezone.as_ref().unwrap_or(&self.time_zone);
-        let time_zone = zone.iana_name().unwrap_or("UTC");
-        let memory = self.memory.read(&group.id, group.provider);
-        let prelude = prelude(&PreludeInput {
-            assistant: &self.assistant,
-            chat_name: &group.name,
-            chat: &group.chat,
-            channel: &turn.channel,
-            is_main: group.is_main,
-            time_zone,
-            date: self.clock.now().to_zoned(zone.clone()).date(),
-            provider: group.provider,
-            petitions: Petitions::Closed,
-            shared_memory: SharedMemory { all: memory.all.as_deref(), global: memory.global.as_deref() },
-            group_memory: memory.group.as_deref(),
-            memory_bytes: MEMORY_BYTES,
-        });
-        let messages: Vec<PromptMessage> = turn.messages.iter().cloned().map(prompt_message).collect();
-        let limits = PromptLimits { messages: self.max_messages, ..PromptLimits::default() };
-        let prompt = prompt(&PromptInput { messages: &messages, omitted: turn.omitted, time_zone, limits });
-        let mut settings = group.settings.clone();
-        if group.provider == ProviderKind::Codex && settings.model.is_none() {
-            settings.model.clone_from(&self.codex_model);
-        }
-        if sign_in == SignIn::MountedLogin {
-            settings.sign_in = CodexSignIn::MountedLogin;
-        }
-        TurnRequest {
-            turn: turn.id.clone(),
-            provider: group.provider,
-            prompt,
-            prelude,
-            session: turn.session.clone().filter(|_| resumes(group)),
-            settings,
-            tools: host_tools(group),
-            time_limit_seconds: group.container.time_limit.unwrap_or(self.time_limit).as_secs().max(1),
-        }
     }
 
     /// No container: the engine is away (the turn waits and no try is counted) or it will not run one.
@@ -338,14 +328,34 @@ impl TurnRunner {
             }
             Verdict::GiveUp { failure, spoke } => {
                 tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");
-                let sentence = phrases::failure(&failure, group.provider, spoke);
-                let notice = chunk(&sentence, self.outbound.max_text_bytes(&group.chat).await);
-                (EndTurn::GaveUp { failure, notice }, Next::More)
+                (self.give_up(group, turn, failure, spoke).await, Next::More)
             }
         };
         self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
         self.outbound.look();
         Ok(next)
+    }
+
+    /// The chat is told; of a task that fails again and again, once and when it is paused.
+    async fn give_up(&self, group: &Group, turn: &BegunTurn, failure: Failure, spoke: bool) -> EndTurn {
+        let (sentence, pause_task) = match turn.task() {
+            None => (Some(phrases::failure(&failure, group.provider, spoke)), false),
+            Some(run) => match after_failure(run.failures) {
+                AfterFailure::Tell => (Some(phrases::task_failure(&failure, group.provider, &run.task)), false),
+                AfterFailure::Pause => {
+                    (Some(phrases::task_paused(&failure, group.provider, &run.task, run.failures + 1)), true)
+                }
+                AfterFailure::Quiet => (None, false),
+            },
+        };
+        let notice = match sentence {
+            Some(sentence) => chunk(&sentence, self.outbound.max_text_bytes(&group.chat).await),
+            None => Vec::new(),
+        };
+        if pause_task {
+            self.tasks_changed.tell();
+        }
+        EndTurn::GaveUp { failure, notice, pause_task }
     }
 
     fn later(&self, wait: Duration) -> Timestamp {
@@ -354,33 +364,5 @@ impl TurnRunner {
 }
 
 fn attempt_of(turn: &BegunTurn) -> Attempt {
-    Attempt::new(turn.attempt, turn.session.is_some())
-}
-
-fn prompt_message(message: CoveredMessage) -> PromptMessage {
-    PromptMessage {
-        sender: message.sender,
-        sender_name: message.sender_name,
-        sent_at: message.sent_at,
-        text: message.text,
-        reply_to: message.reply_to,
-        standing: if message.wakes { Standing::Waking } else { Standing::Context },
-    }
-}
-
-/// Codex writes the files itself unless the operator chose otherwise.
-fn host_tools(group: &Group) -> HostTools {
-    match (group.provider, group.codex.tools) {
-        (ProviderKind::Codex, CodexTools::Files) => HostTools::Files,
-        _ if group.is_main => HostTools::MainMcp,
-        _ => HostTools::Mcp,
-    }
-}
-
-/// Claude resumes its conversation; Codex gets the missed messages and resumes only when told to.
-fn resumes(group: &Group) -> bool {
-    match group.provider {
-        ProviderKind::Claude => true,
-        ProviderKind::Codex => group.settings.resume,
-    }
+    Attempt::new(turn.attempt, turn.conversation().is_some())
 }

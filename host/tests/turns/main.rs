@@ -1,13 +1,17 @@
 //! Turns, with a runtime that plays containers in this process: real store, real queue, real delivery.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test's own helpers a panic is the message")]
 
+mod crash;
 mod stage;
+mod tasks;
+mod theatre;
 
 use std::time::Duration;
 
 use longshore_protocol::{Failure, FailureKind, RunnerEvent, TurnRequest};
 
-use self::stage::{Line, Stage};
+use self::stage::Stage;
+use self::theatre::Line;
 
 fn says(text: &'static str) -> impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync {
     move |request| {

@@ -1,14 +1,11 @@
 //! A host without an engine: containers are played by scripts.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore::broker::{Broker, Upstreams};
@@ -16,63 +13,52 @@ use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendErro
 use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
-use longshore::container::{
-    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, RuntimeError,
-};
 use longshore::deliver::{Outbound, deliver};
+use longshore::groups::edit::GroupsFile;
 use longshore::groups::watch::Snapshot;
 use longshore::groups::{Groups, load};
 use longshore::intake::Intake;
+use longshore::ipc::grant::Granter;
+use longshore::ipc::snapshot::Snapshots;
+use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
 use longshore::queue::dispatch::{Wakes, dispatch};
+use longshore::schedule::Changed;
+use longshore::schedule::run::Scheduler;
 use longshore::stop::Stop;
-use longshore::store::Store;
+use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
 use longshore::turn::run::TurnRunner;
 use longshore_protocol::channel::ChatMessage;
-use longshore_protocol::{PROTOCOL_VERSION, RunnerCommand, RunnerEvent, TurnRequest};
+use longshore_protocol::{PROTOCOL_VERSION, TurnRequest};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::theatre::{Actors, Line, Script, Theatre};
+
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a scripted container does next.
-pub(crate) enum Line {
-    /// Writes an event.
-    Event(RunnerEvent),
-    /// Writes this.
-    Raw(String),
-    /// Does nothing for so long.
-    Pause(Duration),
-    /// Ends.
-    Die { code: i64, out_of_memory: bool },
-}
-
-type Script = Arc<dyn Fn(&TurnRequest) -> Vec<Line> + Send + Sync>;
-
-struct Actors {
-    protocol: u32,
-    otherwise: Script,
-    scripts: Mutex<HashMap<usize, Script>>,
-    requests: Mutex<Vec<TurnRequest>>,
-    started: Mutex<usize>,
-}
 
 pub(crate) struct Stage {
     folder: TempDir,
     actors: Arc<Actors>,
     inbox: Inbox,
+    store: Store,
     replies: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
+    delivered: Delivered,
     snapshots: watch::Sender<Arc<Snapshot>>,
     hands: Hands,
     said: AtomicU32,
     tasks: JoinSet<()>,
 }
 
-const GROUPS: &str = r#"{"test:1": {"name": "Family", "folder": "family", "trigger": "@Andy", "added_at": "x", "requiresTrigger": false}}"#;
+/// Every message that reached the chat, with its id, over crashes as well.
+type Delivered = Arc<Mutex<Vec<(String, String)>>>;
+
+/// When a stage opens, in seconds since the epoch: 2027-01-15T08:00:00Z.
+const START: i64 = 1_800_000_000;
+pub(crate) const GROUPS: &str = r#"{"test:1": {"name": "Family", "folder": "family", "trigger": "@Andy", "added_at": "x", "requiresTrigger": false}}"#;
 
 impl Stage {
     pub(crate) async fn new(otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static) -> Self {
@@ -83,23 +69,47 @@ impl Stage {
         protocol: u32,
         otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
     ) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), protocol, Arc::new(otherwise)).await
+        Self::open(tempfile::tempdir().unwrap(), protocol, Arc::new(otherwise), START, None, Delivered::default()).await
     }
 
-    async fn open(folder: TempDir, protocol: u32, otherwise: Script) -> Self {
+    /// A host whose store dies at a commit.
+    pub(crate) async fn fused(
+        fuse: Fuse,
+        otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
+    ) -> Self {
+        Self::open(
+            tempfile::tempdir().unwrap(),
+            PROTOCOL_VERSION,
+            Arc::new(otherwise),
+            START,
+            Some(fuse),
+            Delivered::default(),
+        )
+        .await
+    }
+
+    async fn open(
+        folder: TempDir,
+        protocol: u32,
+        otherwise: Script,
+        start: i64,
+        fuse: Option<Fuse>,
+        delivered: Delivered,
+    ) -> Self {
         let root: PathBuf = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("data")).unwrap();
-        let (clock, hands) = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+        let (clock, hands) = Clock::manual(Timestamp::from_second(start).unwrap());
         let actors = Arc::new(Actors {
+            root: root.clone(),
             protocol,
             otherwise,
             scripts: Mutex::default(),
             requests: Mutex::default(),
             started: Mutex::default(),
         });
-        let store = Store::open(&root.join("data/longshore.db")).unwrap();
+        let store = Store::open_with(&root.join("data/longshore.db"), fuse).unwrap();
         let (told, replies) = mpsc::unbounded_channel();
-        let channel: Arc<dyn Channel> = Arc::new(Person(told));
+        let channel: Arc<dyn Channel> = Arc::new(Person(told, delivered.clone()));
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
         let wakes = Wakes::default();
@@ -124,10 +134,35 @@ impl Stage {
                 max_idle: 16,
             },
         );
+        let changed = Changed::default();
+        let written = Snapshots::new(root.join("data/ipc"), store.clone(), groups.clone(), clock.clone());
+        let granter = Granter {
+            store: store.clone(),
+            groups: groups.clone(),
+            groups_file: GroupsFile::new(root.join("data/registered_groups.json")),
+            outbound: outbound.clone(),
+            snapshots: written.clone(),
+            changed: changed.clone(),
+            clock: clock.clone(),
+            time_zone: TimeZone::UTC,
+        };
+        let mailroom = Mailroom::new(root.join("data/ipc"), Arc::new(granter));
+        let scheduler = Scheduler {
+            store: store.clone(),
+            groups: groups.clone(),
+            wakes: wakes.clone(),
+            snapshots: written.clone(),
+            changed: changed.clone(),
+            clock: clock.clone(),
+            time_zone: TimeZone::UTC,
+        };
         let runner = Arc::new(TurnRunner {
-            store,
+            store: store.clone(),
             residents: Arc::new(residents),
-            groups,
+            groups: groups.clone(),
+            mailroom: mailroom.clone(),
+            snapshots: written.clone(),
+            tasks_changed: changed,
             outbound: outbound.clone(),
             memory: Memory::new(&root),
             clock: clock.clone(),
@@ -138,21 +173,38 @@ impl Stage {
             codex_model: None,
             engine_refusals: AtomicU32::new(0),
         });
-        recover(&runner, None).await.unwrap();
+        // A store with a fuse may have died before.
+        let recovered = recover(&runner, None).await;
+        assert!(recovered.is_ok() || fuse.is_some(), "{recovered:?}");
         let mut tasks = JoinSet::new();
         let (inbox, events) = mpsc::channel(64);
         tasks.spawn(intake.run("test".into(), events));
         let (deliver_clock, stop) = (clock.clone(), Stop::new());
-        tasks.spawn(async move { deliver(outbound, deliver_clock, stop).await.unwrap() });
+        tasks.spawn(async move { drop(deliver(outbound, deliver_clock, stop).await) });
+        tasks.spawn(async move { drop(mailroom.run(groups, Stop::new()).await) });
+        tasks.spawn(async move { drop(written.run(Stop::new()).await) });
+        tasks.spawn(async move { drop(scheduler.run(Stop::new()).await) });
         tasks.spawn(dispatch(Arc::new(runner), wakes, 5.try_into().unwrap(), clock, Stop::new()));
         let replies = tokio::sync::Mutex::new(replies);
-        Self { folder, actors, inbox, replies, snapshots, hands, said: AtomicU32::new(0), tasks }
+        Self { folder, actors, inbox, store, replies, delivered, snapshots, hands, said: AtomicU32::new(0), tasks }
     }
 
     /// Ends everything at once, as a kill would, and opens the same store again.
     pub(crate) async fn crash(mut self, otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static) -> Self {
         self.tasks.shutdown().await;
-        Self::open(self.folder, PROTOCOL_VERSION, Arc::new(otherwise)).await
+        let now = self.hands.now().as_second();
+        Self::open(self.folder, PROTOCOL_VERSION, Arc::new(otherwise), now, None, self.delivered).await
+    }
+
+    /// The same, and nobody starts it again for so long.
+    pub(crate) async fn crash_for(
+        mut self,
+        time: Duration,
+        otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
+    ) -> Self {
+        self.tasks.shutdown().await;
+        self.hands.advance(time);
+        self.crash(otherwise).await
     }
 
     /// What the n-th turn request (from 0) is answered with.
@@ -163,8 +215,14 @@ impl Stage {
     /// Somebody says something; returns when it is stored.
     pub(crate) async fn hear(&self, text: &str) {
         let number = self.said.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let id = format!("m{number}-{}", self.actors.requests.lock().unwrap().len());
+        assert!(self.bring(&id, text).await, "the message is stored");
+    }
+
+    /// The platform brings a message; whether it was stored.
+    pub(crate) async fn bring(&self, id: &str, text: &str) -> bool {
         let message = ChatMessage {
-            id: format!("m{number}-{}", self.actors.requests.lock().unwrap().len()),
+            id: id.into(),
             chat: "test:1".into(),
             sender: "ann".into(),
             sender_alt: None,
@@ -179,7 +237,7 @@ impl Stage {
         };
         let (stored, committed) = oneshot::channel();
         self.inbox.send(ChannelEvent::Message { message: Box::new(message), stored }).await.unwrap();
-        committed.await.expect("the message is stored");
+        committed.await.is_ok()
     }
 
     /// The next text that reaches the chat.
@@ -199,6 +257,21 @@ impl Stage {
             }
         };
         tokio::time::timeout(PATIENCE, replied).await.expect("a reply")
+    }
+
+    /// The messages that reached the chat, with their ids.
+    pub(crate) fn delivered(&self) -> Vec<(String, String)> {
+        self.delivered.lock().unwrap().clone()
+    }
+
+    /// Whether the store's fuse has burned.
+    pub(crate) async fn is_dead(&self) -> bool {
+        self.store.outbox_counts().await.is_err()
+    }
+
+    /// Sets the clock to so many seconds after the first opening.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        self.hands.set(Timestamp::from_second(START + seconds).unwrap());
     }
 
     pub(crate) fn requests(&self) -> Vec<TurnRequest> {
@@ -257,7 +330,7 @@ fn snapshot(json: &str, previous: &Groups) -> Arc<Snapshot> {
 }
 
 /// The person at the other end of the chat.
-struct Person(mpsc::UnboundedSender<String>);
+struct Person(mpsc::UnboundedSender<String>, Delivered);
 
 #[async_trait]
 impl Channel for Person {
@@ -275,84 +348,9 @@ impl Channel for Person {
     }
 
     async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
+        self.1.lock().unwrap().push((message.message_id.clone(), message.text.clone()));
         self.0.send(message.text.clone()).map_err(|_| SendError::Unavailable("gone".into()))
     }
 
     async fn typing(&self, _chat: &str, _on: bool) {}
-}
-
-/// An engine whose containers are scripts.
-struct Theatre(Arc<Actors>);
-
-#[async_trait]
-impl ContainerRuntime for Theatre {
-    async fn ping(&self) -> Result<String, RuntimeError> {
-        Ok("a stage".into())
-    }
-
-    async fn image(&self, _reference: &str) -> Result<ImageInfo, RuntimeError> {
-        Ok(ImageInfo { id: "stage".into(), claude: None, codex: None })
-    }
-
-    async fn start(&self, _spec: &ContainerSpec) -> Result<Attached, RuntimeError> {
-        let number = {
-            let mut started = self.0.started.lock().unwrap();
-            *started += 1;
-            *started
-        };
-        let (stdin, commands) = tokio::io::duplex(64 * 1024);
-        let (writes, output) = mpsc::channel::<Bytes>(16);
-        let (ended, exit) = oneshot::channel();
-        tokio::spawn(play(self.0.clone(), commands, writes, ended));
-        let output = futures_util::stream::unfold(output, |mut output| async {
-            let piece = output.recv().await?;
-            Some((Ok(Output::Stdout(piece)), output))
-        });
-        Ok(Attached {
-            id: ContainerId(format!("stage-{number}")),
-            stdin: Box::pin(stdin),
-            output: output.boxed(),
-            exit: Box::pin(async { Ok(exit.await.unwrap_or(Exit { code: 0, out_of_memory: false })) }),
-        })
-    }
-
-    async fn remove(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn list(&self, _root_hash: &str) -> Result<Vec<Existing>, RuntimeError> {
-        Ok(Vec::new())
-    }
-}
-
-async fn play(
-    actors: Arc<Actors>,
-    commands: tokio::io::DuplexStream,
-    writes: mpsc::Sender<Bytes>,
-    ended: oneshot::Sender<Exit>,
-) {
-    let ready = RunnerEvent::Ready { protocol: actors.protocol, agent_version: "stage".into() };
-    let line = |event: &RunnerEvent| Bytes::from(serde_json::to_string(event).unwrap() + "\n");
-    let _ = writes.send(line(&ready)).await;
-    let mut lines = BufReader::new(commands).lines();
-    while let Ok(Some(text)) = lines.next_line().await {
-        let RunnerCommand::Turn(request) = serde_json::from_str(&text).unwrap() else { continue };
-        let script = {
-            let mut requests = actors.requests.lock().unwrap();
-            let script = actors.scripts.lock().unwrap().get(&requests.len()).cloned();
-            requests.push((*request).clone());
-            script.unwrap_or_else(|| actors.otherwise.clone())
-        };
-        for step in script(&request) {
-            match step {
-                Line::Event(event) => drop(writes.send(line(&event)).await),
-                Line::Raw(text) => drop(writes.send(Bytes::from(text + "\n")).await),
-                Line::Pause(time) => tokio::time::sleep(time).await,
-                Line::Die { code, out_of_memory } => {
-                    let _ = ended.send(Exit { code, out_of_memory });
-                    return;
-                }
-            }
-        }
-    }
 }

@@ -43,6 +43,22 @@ pub fn pause(task: &str) -> Option<Petition> {
     task.parse().ok().map(|id| Petition::PauseTask(TaskReference { id }))
 }
 
+/// Registers a chat.
+#[must_use]
+pub fn register() -> Petition {
+    Petition::RegisterGroup(Box::new(RegisterGroup {
+        jid: "120363021234567890@g.us".to_owned(),
+        name: "Book Club".to_owned(),
+        folder: "book-club".to_owned(),
+        trigger: Some("@Andy".to_owned()),
+        requires_trigger: None,
+        provider: None,
+        timezone: None,
+        container_config: None,
+        is_main: None,
+    }))
+}
+
 /// One of each kind.
 #[must_use]
 pub fn all() -> Vec<Petition> {
@@ -67,17 +83,7 @@ pub fn all() -> Vec<Petition> {
             script: None,
         })),
         Petition::RefreshGroups {},
-        Petition::RegisterGroup(Box::new(RegisterGroup {
-            jid: "120363021234567890@g.us".to_owned(),
-            name: "Book Club".to_owned(),
-            folder: "book-club".to_owned(),
-            trigger: Some("@Andy".to_owned()),
-            requires_trigger: None,
-            provider: None,
-            timezone: None,
-            container_config: None,
-            is_main: None,
-        })),
+        register(),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::id::TaskId;
 
 /// One file's content: a JSON object whose `type` says what is asked. Further fields are tolerated,
 /// among them `timestamp`, `createdBy` and `isMain`, which say nothing: who asks is known by the folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Petition {
     /// Send a message to a chat.
@@ -107,7 +107,7 @@ pub struct SendMessage {
 }
 
 /// A task to schedule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleTask {
     /// Its id; absent lets the host choose one.
     #[serde(rename = "taskId", default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +157,7 @@ pub struct TaskReference {
 }
 
 /// What is to be different in a task; what is absent stays.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateTask {
     /// Which.
     #[serde(rename = "taskId")]
@@ -192,7 +192,7 @@ pub struct UpdateTask {
 }
 
 /// A group to register. The fields are those of the groups file, where the host writes them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterGroup {
     /// The chat.

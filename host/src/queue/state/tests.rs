@@ -67,11 +67,21 @@ fn a_group_that_always_has_more_cannot_keep_another_waiting() {
 }
 
 #[test]
-fn a_resting_group_is_not_granted_before_its_time_whoever_wakes_it() {
+fn a_resting_group_is_granted_when_it_is_woken() {
     let mut queue = queue(2);
     let _ = queue.handle(wake("a"), at(0));
     assert_eq!(queue.handle(ended("a", Next::After(at(10))), at(1)), [Action::WakeAt(at(10))]);
-    assert_eq!(queue.handle(wake("a"), at(5)), []);
+    assert_eq!(queue.handle(wake("a"), at(5)), [grant("a")]);
+    assert_eq!(queue.handle(Event::Tick, at(10)), []);
+    assert_eq!(queue.handle(wake("a"), at(11)), []);
+    assert_eq!(queue.handle(ended("a", Next::After(at(20))), at(12)), [grant("a")], "it was woken during its run");
+}
+
+#[test]
+fn a_resting_group_is_granted_at_its_time_and_not_before() {
+    let mut queue = queue(2);
+    let _ = queue.handle(wake("a"), at(0));
+    assert_eq!(queue.handle(ended("a", Next::After(at(10))), at(1)), [Action::WakeAt(at(10))]);
     assert_eq!(queue.handle(Event::Tick, at(9)), [Action::WakeAt(at(10))], "a tick too early asks again");
     assert_eq!(queue.handle(Event::Tick, at(10)), [grant("a")]);
 }
@@ -176,7 +186,8 @@ impl Model {
             Step::Wake(number) => {
                 let name = group(&format!("g{number}"));
                 self.owed.insert(name.clone());
-                if !self.running.contains(&name) && !self.not_before.contains_key(&name) {
+                if !self.running.contains(&name) {
+                    self.not_before.remove(&name);
                     self.passed_by.entry(name.clone()).or_default();
                 }
                 self.send(Event::Wake(name));
@@ -189,7 +200,7 @@ impl Model {
                     Finish::More => Next::More,
                     Finish::Rest(seconds) => Next::After(at(self.now + seconds)),
                 };
-                if let Next::After(until) = next {
+                if let (Next::After(until), false) = (next, self.owed.contains(&name)) {
                     self.not_before.insert(name.clone(), until.as_second());
                 }
                 if next != Next::Idle {

@@ -1,15 +1,22 @@
-//! Turns: which messages one covers, how it stands, and how it ends.
+//! Turns: what one is for, how it stands, and how it ends.
 //!
-//! A turn row names the range of messages that it covers. Ending a turn and moving the group's cursor
-//! is one transaction, so a message is in exactly one ended turn whatever happens in between.
+//! A turn row names the range of messages that it covers, or the run of a task. Ending a turn and moving
+//! the group's cursor is one transaction, so a message is in exactly one ended turn whatever happens in
+//! between; a task's turn moves no cursor, and its run ends with it.
+
+mod begin;
+mod end;
 
 use jiff::Timestamp;
+use longshore_protocol::ipc::ContextMode;
 use longshore_protocol::{Failure, GroupId, ProviderKind, SessionId, TurnId, Usage};
-use rusqlite::{Connection, OptionalExtension, params};
-use uuid::Uuid;
+use rusqlite::params;
 
+use self::begin::begin_turn;
+use self::end::end_turn;
 use super::outbox::{OutboxKind, insert};
-use super::{Store, StoreError, millis, sessions, timestamp};
+use super::tasks::TaskRun;
+use super::{Store, StoreError};
 
 /// What to begin a turn for.
 #[derive(Debug, Clone)]
@@ -42,14 +49,49 @@ pub struct BegunTurn {
     pub id: TurnId,
     /// 1 for the first try.
     pub attempt: u32,
-    /// The messages it covers, oldest first.
-    pub messages: Vec<CoveredMessage>,
-    /// How many older messages of its range were not loaded.
-    pub omitted: u64,
-    /// The channel that introduced the chat.
-    pub channel: String,
-    /// The conversation to continue.
+    /// What it is for.
+    pub subject: Subject,
+    /// The channel that introduced the chat, if one has.
+    pub channel: Option<String>,
+    /// The group's conversation.
     pub session: Option<SessionId>,
+}
+
+/// What a turn is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Messages of the chat.
+    Messages {
+        /// Those that it covers, oldest first.
+        messages: Vec<CoveredMessage>,
+        /// How many older ones of its range were not loaded.
+        omitted: u64,
+    },
+    /// A run of a task.
+    Task(TaskRun),
+}
+
+impl BegunTurn {
+    /// The run of a task that it is for.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskRun> {
+        match &self.subject {
+            Subject::Messages { .. } => None,
+            Subject::Task(run) => Some(run),
+        }
+    }
+
+    /// Whether it has a conversation of its own, which nothing else continues.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        self.task().is_some_and(|run| run.context_mode == ContextMode::Isolated)
+    }
+
+    /// The conversation to continue.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&SessionId> {
+        self.session.as_ref().filter(|_| !self.is_isolated())
+    }
 }
 
 /// A message that a turn covers.
@@ -91,8 +133,11 @@ pub enum EndTurn {
     GaveUp {
         /// Why it failed.
         failure: Failure,
-        /// What the chat is told, in pieces that its channel can carry.
+        /// What the chat is told, in pieces that its channel can carry. None for a task whose last run
+        /// failed as well: the chat was told then.
         notice: Vec<String>,
+        /// Whether the turn's task is paused.
+        pause_task: bool,
     },
 }
 
@@ -101,6 +146,8 @@ pub enum EndTurn {
 pub struct Interrupted {
     /// The turn.
     pub id: TurnId,
+    /// Whose it is.
+    pub group: GroupId,
     /// Whether it had a visible effect.
     pub said: bool,
     /// How many tries it has had.
@@ -108,8 +155,9 @@ pub struct Interrupted {
 }
 
 impl Store {
-    /// Begins the group's next turn: the one that waits for another try, or a new one over every
-    /// message since the last ended turn if one of them wakes the group.
+    /// Begins the group's next turn. For its messages: the one that waits for another try, or else a new
+    /// one over every message since the last ended turn if one of them wakes the group. For its tasks:
+    /// the oldest that waits. If there is one of each, it is the turn of the kind that did not run last.
     ///
     /// # Errors
     /// What the store says; a second running turn of one group is refused by the schema.
@@ -132,7 +180,20 @@ impl Store {
         self.run(move |connection| {
             connection.prepare_cached("UPDATE turns SET said = 1 WHERE id = ?1")?.execute([turn.as_str()])?;
             let turn = Some(turn.as_str());
-            insert(connection, OutboxKind::Reply, &chat, turn, reply_to.as_deref(), &pieces, now)
+            insert(connection, OutboxKind::Reply, &chat, turn, reply_to.as_deref(), &pieces, now).map(drop)
+        })
+        .await
+    }
+
+    /// Whether the turn has had a visible effect.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn turn_said(&self, turn: TurnId) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached("SELECT said FROM turns WHERE id = ?1")?
+                .query_row([turn.as_str()], |row| row.get(0))
         })
         .await
     }
@@ -167,170 +228,22 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn interrupted_turns(&self, group: Option<GroupId>) -> Result<Vec<Interrupted>, StoreError> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             let mut query = connection.prepare(
-                "SELECT id, said, attempt FROM turns WHERE state = 'running' AND (?1 IS NULL OR group_id = ?1)",
+                "SELECT id, group_id, said, attempt FROM turns WHERE state = 'running' AND (?1 IS NULL OR group_id = ?1)",
             )?;
             let rows = query
                 .query_map([group.as_ref().map(GroupId::as_str)], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(rows
                 .into_iter()
-                .filter_map(|(id, said, attempt)| Some(Interrupted { id: id.parse().ok()?, said, attempt }))
+                .filter_map(|(id, group, said, attempt)| {
+                    Some(Interrupted { id: id.parse().ok()?, group: group.parse().ok()?, said, attempt })
+                })
                 .collect())
         })
         .await
     }
-}
-
-fn begin_turn(connection: &Connection, begin: &BeginTurn, now: Timestamp) -> rusqlite::Result<Begin> {
-    let group = begin.group.as_str();
-    let waiting = connection
-        .prepare_cached(
-            "SELECT id, first_seq, last_seq, attempt, not_before FROM turns
-             WHERE group_id = ?1 AND state = 'waiting' ORDER BY created_at LIMIT 1",
-        )?
-        .query_row([group], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get::<_, u32>(3)?, row.get(4)?))
-        })
-        .optional()?;
-    let (id, first, last, attempt) = match waiting {
-        Some((_, _, _, _, Some(at))) if timestamp(at) > now => return Ok(Begin::NotBefore(timestamp(at))),
-        Some((id, first, last, attempt, _)) => {
-            connection
-                .prepare_cached(
-                    "UPDATE turns SET state = 'running', attempt = attempt + 1, provider = ?2, not_before = NULL, started_at = ?3
-                     WHERE id = ?1",
-                )?
-                .execute(params![id, begin.provider.as_str(), millis(now)])?;
-            (id, first, last, attempt + 1)
-        }
-        None => match new_turn(connection, begin, now)? {
-            Some((id, first, last)) => (id, first, last, 1),
-            None => return Ok(Begin::Nothing),
-        },
-    };
-    let Ok(id) = id.parse() else { return Err(rusqlite::Error::InvalidColumnName("turns.id".into())) };
-    let (messages, omitted) = covered(connection, &begin.chat, first, last, begin.max_messages)?;
-    let session = sessions::session(connection, &begin.group, begin.provider)?;
-    let channel = connection
-        .prepare_cached("SELECT channel FROM chats WHERE chat = ?1")?
-        .query_row([&begin.chat], |row| row.get(0))?;
-    Ok(Begin::Turn(Box::new(BegunTurn { id, attempt, messages, omitted, channel, session })))
-}
-
-fn new_turn(
-    connection: &Connection,
-    begin: &BeginTurn,
-    now: Timestamp,
-) -> rusqlite::Result<Option<(String, i64, i64)>> {
-    let cursor: i64 = connection
-        .prepare_cached("SELECT settled_seq FROM cursors WHERE group_id = ?1")?
-        .query_row([begin.group.as_str()], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0);
-    let wakes: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE chat = ?1 AND wakes = 1 AND seq > ?2)")?
-        .query_row(params![begin.chat, cursor], |row| row.get(0))?;
-    if !wakes {
-        return Ok(None);
-    }
-    let (first, last): (i64, i64) = connection
-        .prepare_cached("SELECT min(seq), max(seq) FROM messages WHERE chat = ?1 AND seq > ?2")?
-        .query_row(params![begin.chat, cursor], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let id = Uuid::now_v7().simple().to_string();
-    connection
-        .prepare_cached(
-            "INSERT INTO turns (id, group_id, chat, provider, first_seq, last_seq, state, attempt, created_at, started_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', 1, ?7, ?7)",
-        )?
-        .execute(params![id, begin.group.as_str(), begin.chat, begin.provider.as_str(), first, last, millis(now)])?;
-    connection
-        .prepare_cached("UPDATE messages SET turn = ?1 WHERE chat = ?2 AND seq BETWEEN ?3 AND ?4")?
-        .execute(params![id, begin.chat, first, last])?;
-    Ok(Some((id, first, last)))
-}
-
-fn covered(
-    connection: &Connection,
-    chat: &str,
-    first: i64,
-    last: i64,
-    limit: usize,
-) -> rusqlite::Result<(Vec<CoveredMessage>, u64)> {
-    let total: u64 = connection
-        .prepare_cached("SELECT count(*) FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3")?
-        .query_row(params![chat, first, last], |row| row.get(0))?;
-    let mut query = connection.prepare_cached(
-        "WITH range AS (SELECT * FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3)
-         SELECT sender, sender_name, platform_id, text, reply_to, sent_at, wakes FROM range
-         WHERE seq IN (SELECT seq FROM range ORDER BY seq DESC LIMIT ?4)
-            OR seq = (SELECT max(seq) FROM range WHERE wakes = 1)
-         ORDER BY seq",
-    )?;
-    let messages = query
-        .query_map(params![chat, first, last, limit], |row| {
-            Ok(CoveredMessage {
-                sender: row.get(0)?,
-                sender_name: row.get(1)?,
-                platform_id: row.get(2)?,
-                text: row.get(3)?,
-                reply_to: row.get(4)?,
-                sent_at: timestamp(row.get(5)?),
-                wakes: row.get(6)?,
-            })
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let omitted = total.saturating_sub(messages.len() as u64);
-    Ok((messages, omitted))
-}
-
-fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, now: Timestamp) -> rusqlite::Result<()> {
-    let (group, chat, provider, last): (String, String, String, i64) = connection
-        .prepare_cached("SELECT group_id, chat, provider, last_seq FROM turns WHERE id = ?1")?
-        .query_row([turn.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let ended = Some(millis(now));
-    let (state, failure, not_before, ended, uncount) = match end {
-        EndTurn::Settled => ("settled", None, None, ended, 0),
-        EndTurn::Retry { failure, at, counted, .. } => {
-            ("waiting", Some(failure), at.map(millis), None, i64::from(!counted))
-        }
-        EndTurn::GaveUp { failure, .. } => ("gave_up", Some(failure), None, ended, 0),
-    };
-    connection
-        .prepare_cached(
-            "UPDATE turns SET state = ?2, failure_code = ?3, failure_message = ?4, not_before = ?5, ended_at = ?6,
-                attempt = attempt - ?7 WHERE id = ?1",
-        )?
-        .execute(params![
-            turn.as_str(),
-            state,
-            failure.map(|failure| &failure.code),
-            failure.map(|failure| &failure.message),
-            not_before,
-            ended,
-            uncount,
-        ])?;
-    match end {
-        EndTurn::Retry { forget_session: false, .. } => return Ok(()),
-        EndTurn::Retry { forget_session: true, .. } => {
-            if let (Ok(group), Ok(provider)) = (group.parse(), provider.parse()) {
-                sessions::forget(connection, &group, provider)?;
-            }
-            return Ok(());
-        }
-        EndTurn::GaveUp { notice, .. } => {
-            insert(connection, OutboxKind::Notice, &chat, Some(turn.as_str()), None, notice, now)?;
-        }
-        EndTurn::Settled => {}
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO cursors VALUES (?1, ?2)
-             ON CONFLICT (group_id) DO UPDATE SET settled_seq = max(settled_seq, excluded.settled_seq)",
-        )?
-        .execute(params![group, last])
-        .map(drop)
 }

@@ -1,0 +1,61 @@
+//! `register_group`: through the groups file's own door, which checks it as it checks an operator's edit.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use longshore_protocol::ipc::RegisterGroup;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use crate::groups::edit::{EditError, GroupsFile};
+use crate::groups::{Entry, Groups};
+
+/// How long a busy file is waited for, beyond what an edit waits itself.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Registers the chat and gives the group's folder.
+///
+/// # Errors
+/// What the groups file has against it.
+pub(super) async fn register(
+    file: &GroupsFile,
+    groups: &Groups,
+    wish: &RegisterGroup,
+    now: Timestamp,
+) -> Result<String, Refusal> {
+    if wish.is_main == Some(true) {
+        return Err(Refusal::IsMain);
+    }
+    if let Some(group) = groups.by_chat(&wish.jid)
+        && group.id.as_str() == wish.folder
+        && group.name == wish.name
+    {
+        return Ok(wish.folder.clone());
+    }
+    let entry = entry(wish, now)?;
+    let (file, chat) = (file.clone(), wish.jid.clone());
+    let edit = move || match file.add(&chat, &entry) {
+        Err(EditError::Busy) => {
+            std::thread::sleep(PAUSE);
+            file.add(&chat, &entry)
+        }
+        done => done,
+    };
+    match tokio::task::spawn_blocking(edit).await {
+        Ok(Ok(())) => Ok(wish.folder.clone()),
+        Ok(Err(error @ EditError::Io { .. })) => Err(Refusal::Unwritable(error.to_string())),
+        Ok(Err(error)) => Err(Refusal::GroupsFile(error.to_string())),
+        Err(error) => Err(Refusal::Unwritable(error.to_string())),
+    }
+}
+
+/// The entry, by way of the file's own names, so that what the file refuses is refused in its words.
+fn entry(wish: &RegisterGroup, now: Timestamp) -> Result<Entry, Refusal> {
+    let mut value = serde_json::to_value(wish).map_err(|error| Refusal::GroupsFile(error.to_string()))?;
+    if let Value::Object(fields) = &mut value {
+        fields.remove("jid");
+        fields.remove("isMain");
+        fields.insert("added_at".into(), format!("{now:.3}").into());
+    }
+    serde_json::from_value(value).map_err(|error| Refusal::GroupsFile(error.to_string()))
+}
