@@ -34,7 +34,7 @@ while IFS= read -r line; do
     *'"content":"deaf"'*) deaf=1; init; setsid bash -c 'echo $$ >> $HOME/pids; sleep 1000; true' & (sleep 1000 & echo $! >> $HOME/pids); bash -c 'setsid bash -c "echo \$\$ >> $HOME/pids; sleep 1000; true" & wait' & echo $! >> $HOME/pids ;;
     *'"content":"die"'*) init; echo 'Error: Settings file not found: x' >&2; exit 1 ;;
     *'"content":"leave"'*) init; result bye; exit 0 ;;
-    *'"content":"mutter"'*) init; both=$(result ok; init); printf '%s\n' "$both" ;;
+    *'"content":"mutter"'*) init; both=$(result ok; init); cat <<< "$both" ;;
     *'"content":"noise"'*) echo 'not json'; echo '{"type":"never_seen"}'; echo '[]'; init; result ok ;;
     *) init; result "pid $$" ;;
   esac
