@@ -1,7 +1,7 @@
 //! When a task runs: pure, from a time to the next.
 //!
-//! Cron expressions are read by [`field`] and [`cron`], and searched on the civil clock of the task's zone by
-//! [`civil`]; `jiff` knows which instants that are.
+//! Cron expressions are read by `field` and `cron`, and searched on the civil clock of the task's zone by
+//! `civil`; `jiff` knows which instants that are.
 
 mod civil;
 mod cron;
