@@ -1,6 +1,7 @@
 //! A host that dies at every commit around a task's fire, one after the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use longshore::store::Fuse;
@@ -10,14 +11,19 @@ use super::says;
 use super::stage::Stage;
 use super::theatre::Line;
 
+/// How often an agent has asked.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn agent(request: &TurnRequest) -> Vec<Line> {
     if request.prompt.contains("<task ") {
         return says("tock")(request);
     }
-    let file = r#"{"type":"schedule_task","taskId":"tick","prompt":"tick","schedule_type":"interval","schedule_value":"60000"}"#;
-    let mut lines = vec![Line::Asks("plan", file.to_owned())];
+    // Another name each time, as agents choose: one that is run again would schedule a second task.
+    let name = format!("plan-{}", ASKED.fetch_add(1, Ordering::Relaxed));
+    let file = r#"{"type":"schedule_task","prompt":"tick","schedule_type":"interval","schedule_value":"60000"}"#;
+    let mut lines = vec![Line::Asks(name, file.to_owned())];
     let turn = request.turn.clone();
     lines.push(Line::Event(RunnerEvent::Message { turn: turn.clone(), text: "planned".into() }));
     lines.push(Line::Event(RunnerEvent::Finished { turn }));

@@ -15,7 +15,7 @@ fn every_minute(more: &str) -> Line {
     let file = format!(
         r#"{{"type":"schedule_task","taskId":"tick","prompt":"tick","schedule_type":"interval","schedule_value":"60000"{more}}}"#
     );
-    Line::Asks("plan", file)
+    Line::Asks("plan".into(), file)
 }
 
 /// An agent that schedules when it is spoken to, and does `run` when the task's time has come.

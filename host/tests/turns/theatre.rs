@@ -22,7 +22,7 @@ pub(crate) enum Line {
     /// Writes this.
     Raw(String),
     /// Drops a file into its `tasks` folder.
-    Asks(&'static str, String),
+    Asks(String, String),
     /// Does nothing for so long.
     Pause(Duration),
     /// Ends.
