@@ -161,3 +161,37 @@ fn a_run_that_a_dead_host_left_is_run_by_the_next_one() {
     let runs = store(&installation, "SELECT count(*) FROM runs WHERE outcome = 'ok'");
     assert!(told >= runs, "{told} texts of {runs} runs");
 }
+
+#[test]
+fn an_operator_schedules_and_changes_tasks_whether_a_host_runs_or_not() {
+    let installation = Installation::new();
+    let tasks = |arguments: &[&str]| {
+        let output = installation.longshore(&[&["tasks"], arguments].concat());
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    assert_eq!(tasks(&[]), (true, "no tasks\n".into()));
+    let add = ["add", "--group", "main", "--type", "cron", "--at", "0 9 * * mon-fri", "--timezone", "Europe/Berlin"];
+    let (done, shown) = tasks(&[&add[..], &["#rehearse say good morning"]].concat());
+    assert!(done && shown.contains("next runs") && shown.contains("T09:00:00+0"), "{shown}");
+    let id = text(&installation, "SELECT id FROM tasks");
+    let (done, refused) = tasks(&["add", "--group", "main", "--type", "cron", "--at", "0 25 * * *", "x"]);
+    assert!(!done && refused.contains("hour: `25` is none of 0 to 23"), "{refused}");
+    let (done, refused) = tasks(&["add", "--group", "nobody", "--type", "once", "--at", "2099-01-01T10:00", "x"]);
+    assert!(!done && refused.contains("there is no group `nobody`; there are `main`, `coder`"), "{refused}");
+
+    let host = Host::start(&installation);
+    let mut talk = Talk::attach(&installation, "main").unwrap();
+    assert!(tasks(&["run-now", &id]).0);
+    assert_eq!(talk.hear().unwrap(), "good morning", "{}", host.log());
+    for (command, status) in [("pause", "paused (asked for)"), ("resume", "active"), ("cancel", "cancelled")] {
+        let (done, shown) = tasks(&[command, &id]);
+        assert!(done && shown.contains(status), "{command}: {shown}");
+    }
+    let (done, refused) = tasks(&["resume", &id]);
+    assert!(!done && refused.contains("is cancelled already"), "{refused}");
+    assert_eq!(tasks(&[]).1, "no tasks\n");
+    assert!(tasks(&["list", "--all"]).1.contains(&id));
+    let json: Value = serde_json::from_str(&tasks(&["show", &id, "--json"]).1).unwrap();
+    assert_eq!((&json["task"]["status"], &json["runs"][0]["outcome"]), (&json!("cancelled"), &json!("ok")));
+}
