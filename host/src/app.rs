@@ -200,7 +200,7 @@ impl App {
             engine_refusals: std::sync::atomic::AtomicU32::new(0),
         });
         recover(&runner, None).await?;
-        tasks.spawn(named("ipc", mailroom.run(groups.clone(), stop.clone())));
+        tasks.spawn(named("ipc", mailroom.clone().run(groups.clone(), stop.clone())));
         tasks.spawn(named("snapshots", snapshots.clone().run(stop.clone())));
         // No new runs from the drain on: a task whose time comes then is caught up at the next start.
         tasks.spawn(named("schedule", scheduler.run(drain.clone())));
@@ -218,7 +218,7 @@ impl App {
             outbound,
             residents: residents.clone(),
             runtime,
-            tasks: TaskDoor { snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
+            tasks: TaskDoor { mailroom, snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
             assistant: config.assistant_name,
             rehearsal: rehearsal.is_some(),
             since: Instant::now(),

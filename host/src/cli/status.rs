@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Ending, say};
 use crate::control::client::Client;
-use crate::control::{Request, Response, Status};
+use crate::control::{Petitions, Request, Response, Status};
 
 /// Arguments of `longshore status`.
 #[derive(Debug, Args)]
@@ -55,6 +55,9 @@ fn render(status: &Status) -> String {
         line(format_args!("channel   {}  {}{detail}", channel.name, channel.state));
     }
     line(format_args!("outbox    {} waiting, {} given up", status.outbox_pending, status.outbox_dead));
+    let Petitions { granted, refused, unreadable } = status.petitions;
+    line(format_args!("petitions {granted} granted, {refused} refused, {unreadable} unreadable since the start"));
+    line(format_args!("tasks     {} active, {} paused", status.tasks_active, status.tasks_paused));
     let width = status.groups.iter().map(|group| group.id.as_str().len()).max().unwrap_or(0);
     for group in &status.groups {
         let main = if group.is_main { ", main" } else { "" };
@@ -109,6 +112,9 @@ mod tests {
             problems: vec!["line 3, column 5: …".into()],
             outbox_pending: 2,
             outbox_dead: 1,
+            petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
+            tasks_active: 3,
+            tasks_paused: 1,
         };
         insta::assert_snapshot!(render(&status), @r"
         longshore 0.1.0, up 1 h 2 min
@@ -116,6 +122,8 @@ mod tests {
         engine    DOWN: the container engine does not answer: No such file or directory
         channel   test  down: it exited
         outbox    2 waiting, 1 given up
+        petitions 12 granted, 1 refused, 0 unreadable since the start
+        tasks     3 active, 1 paused
         group     main         claude  console:main, main, warm
         group     family-chat  claude  console:family-chat
         problem   line 3, column 5: …

@@ -133,6 +133,23 @@ pub struct Status {
     pub outbox_pending: u64,
     /// Messages that were given up.
     pub outbox_dead: u64,
+    /// What became of files that agents dropped, since the start.
+    pub petitions: Petitions,
+    /// Tasks that run when their time comes.
+    pub tasks_active: u64,
+    /// Tasks that are kept and do not run.
+    pub tasks_paused: u64,
+}
+
+/// What became of files that agents dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Petitions {
+    /// Answered `ok`.
+    pub granted: u64,
+    /// Refused with a sentence.
+    pub refused: u64,
+    /// No petition.
+    pub unreadable: u64,
 }
 
 impl GroupStatus {

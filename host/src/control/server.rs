@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelStatus, GroupStatus, Request, Response, Status};
+use super::{ChannelStatus, GroupStatus, Petitions, Request, Response, Status};
 use crate::channel::console::{self, Console, Heard};
 use crate::container::ContainerRuntime;
 use crate::container::resident::Residents;
@@ -245,6 +245,8 @@ impl Control {
         let snapshot = self.groups.borrow().clone();
         let warm = self.residents.warm();
         let engine = tokio::time::timeout(Duration::from_secs(3), self.runtime.ping()).await;
+        let counts = self.tasks.mailroom.counts();
+        let (tasks_active, tasks_paused) = self.store.task_counts().await.unwrap_or_default();
         let (outbox_pending, outbox_dead) = self.store.outbox_counts().await.unwrap_or_default();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -267,6 +269,9 @@ impl Control {
             problems: snapshot.problems.iter().map(ToString::to_string).collect(),
             outbox_pending,
             outbox_dead,
+            petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },
+            tasks_active,
+            tasks_paused,
         }
     }
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::server::Control;
 use crate::clock::Clock;
 use crate::ipc::snapshot::Snapshots;
+use crate::ipc::watch::Mailroom;
 use crate::queue::dispatch::Wakes;
 use crate::schedule::Changed;
 use crate::schedule::desk::{Desk, TaskCommand, TaskReply};
@@ -12,6 +13,8 @@ use crate::schedule::request::Circumstances;
 
 /// Whom a change of tasks concerns, and when it is.
 pub struct TaskDoor {
+    /// The files by which agents ask for something.
+    pub mailroom: Mailroom,
     /// What agents see of their tasks.
     pub snapshots: Snapshots,
     /// Told when a task changes.

@@ -26,8 +26,9 @@ const TASKS: &str = "current_tasks.json";
 const CHATS: &str = "available_groups.json";
 /// How long further changes are waited for: a hundred tasks that fire at once rewrite a file once.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How many tasks of all groups the main group is shown.
+/// How many tasks of all groups the main group is shown, and how many bytes of them: agents read the file whole.
 const MOST_TASKS: usize = 5_000;
+const MOST_BYTES: usize = 3 * 1024 * 1024;
 /// How many chats it is shown.
 const MOST_CHATS: usize = 5_000;
 
@@ -110,10 +111,15 @@ impl Snapshots {
     /// # Errors
     /// What the store says. A file that cannot be written is logged.
     pub async fn write(&self, group: &Arc<Group>, groups: &Arc<Groups>) -> Result<(), StoreError> {
-        let filter = TaskFilter { group: (!group.is_main).then(|| group.id.clone()), ended: false };
-        let mut tasks = self.0.store.tasks(filter).await?;
-        tasks.truncate(MOST_TASKS);
-        let tasks: Vec<TaskSnapshot> = tasks.iter().map(task_snapshot).collect();
+        let own = (!group.is_main).then(|| group.id.clone());
+        let filter = TaskFilter { group: own, ended: false, limit: Some(MOST_TASKS) };
+        let tasks = self.0.store.tasks(filter).await?;
+        let mut bytes = 0;
+        let fits = |task: &&Task| {
+            bytes += task.prompt.len() + 500;
+            bytes <= MOST_BYTES
+        };
+        let tasks: Vec<TaskSnapshot> = tasks.iter().take_while(fits).map(task_snapshot).collect();
         self.put(group, TASKS, &tasks, &tasks).await;
         let chats = if group.is_main {
             self.0.store.chats(MOST_CHATS).await?

@@ -147,7 +147,7 @@ impl Desk {
         let shown = |reply| Served { reply, touched: None, woken: None };
         match command {
             TaskCommand::List { group, all } => {
-                let tasks = self.store.tasks(TaskFilter { group, ended: all }).await.map_err(said)?;
+                let tasks = self.store.tasks(TaskFilter { group, ended: all, limit: None }).await.map_err(said)?;
                 Ok(shown(TaskReply::Tasks { tasks: tasks.iter().map(view).collect() }))
             }
             TaskCommand::Show { id, runs } => {

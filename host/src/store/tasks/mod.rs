@@ -134,6 +134,8 @@ pub struct TaskFilter {
     pub group: Option<GroupId>,
     /// Also those that are completed or were cancelled.
     pub ended: bool,
+    /// No more than so many.
+    pub limit: Option<usize>,
 }
 
 impl Store {
@@ -146,9 +148,16 @@ impl Store {
             connection
                 .prepare_cached(&format!(
                     "SELECT {COLUMNS} FROM tasks WHERE (?1 IS NULL OR group_id = ?1)
-                        AND (?2 OR status IN ('active', 'paused')) ORDER BY group_id, created_at, id",
+                        AND (?2 OR status IN ('active', 'paused')) ORDER BY group_id, created_at, id LIMIT ?3",
                 ))?
-                .query_map(params![filter.group.as_ref().map(GroupId::as_str), filter.ended], read)?
+                .query_map(
+                    params![
+                        filter.group.as_ref().map(GroupId::as_str),
+                        filter.ended,
+                        filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX)),
+                    ],
+                    read,
+                )?
                 .collect()
         })
         .await
@@ -181,6 +190,21 @@ impl Store {
             let (answer, change) = decide(found, count);
             apply(connection, &change, now)?;
             Ok(answer)
+        })
+        .await
+    }
+
+    /// How many tasks are active and how many are paused.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn task_counts(&self) -> Result<(u64, u64), StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT count(*) FILTER (WHERE status = 'active'), count(*) FILTER (WHERE status = 'paused') FROM tasks",
+                )?
+                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         })
         .await
     }
