@@ -17,13 +17,12 @@ use longshore::queue::state::Next;
 use longshore::schedule::Changed;
 use longshore::schedule::request::{Circumstances, Making, schedule};
 use longshore::schedule::run::Scheduler;
-use longshore::schedule::task_id;
 use longshore::stop::Stop;
 use longshore::store::Store;
 use longshore::store::tasks::TaskChange;
 use longshore::store::turns::{Begin, BeginTurn, EndTurn};
 use longshore_protocol::ipc::{ScheduleTask, ScheduleType};
-use longshore_protocol::{GroupId, ProviderKind};
+use longshore_protocol::{GroupId, ProviderKind, TaskId};
 use longshore_rehearsal::Rehearsal;
 use longshore_tests::{Host, Installation, Talk};
 use tokio::sync::watch;
@@ -79,6 +78,8 @@ pub(crate) fn flood(rehearsal: &Rehearsal, runs: usize) -> anyhow::Result<(Sampl
         })
     });
     let flooded = turns()?;
+    let left = std::fs::read_dir(installation.path("data/ipc/coder/messages"))?.count();
+    ensure!(left > 0 || !flooding.is_finished(), "the flood was over before the turns were");
     flooding.join().map_err(|_| anyhow::anyhow!("the flood panicked"))??;
     Ok((idle, flooded))
 }
@@ -202,13 +203,15 @@ async fn seed(
             let group = all[number % all.len()];
             let (schedule_type, schedule_value) = times(number);
             let wish = wish(schedule_type, schedule_value);
-            let id = task_id(at.now);
-            let making = Making { id: id.clone(), group, by: "bench", existing: None, count: 0 };
-            let task = schedule(&wish, &making, &at).map(Box::new);
+            let id: Result<TaskId, _> = format!("{schedule_type}-{number}").parse();
+            let task = id.map_err(anyhow::Error::from).and_then(|id| {
+                let making = Making { id, group, by: "bench", existing: None, count: 0 };
+                Ok(Box::new(schedule(&wish, &making, &at)?))
+            });
             let now = at.now;
             async move {
                 let task = task?;
-                store.decide_task(id, None, now, |_, _| ((), TaskChange::Add(task))).await?;
+                store.decide_task(task.id.clone(), None, now, |_, _| ((), TaskChange::Add(task))).await?;
                 anyhow::Ok(())
             }
         });
