@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// One file a version, in order. A released file is never changed; a new one is added.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 
 /// Brings the database to the newest version, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {

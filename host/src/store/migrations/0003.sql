@@ -1,0 +1,10 @@
+-- A platform may edit or delete what was said before; a deleted message keeps its row, so that it is not
+-- stored again, and nothing of its text.
+ALTER TABLE messages ADD COLUMN edited_at INTEGER;
+ALTER TABLE messages ADD COLUMN deleted_at INTEGER;
+
+-- Whether the chat was told that the turn waits for long.
+ALTER TABLE turns ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+
+-- Whether the group's agent was told that what it said could not be delivered.
+ALTER TABLE outbox ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
