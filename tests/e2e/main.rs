@@ -10,6 +10,8 @@ mod credentials;
 mod faults;
 mod groups;
 mod login;
+mod residents;
 mod routing;
 mod sealed;
+mod stopping;
 mod tasks;
