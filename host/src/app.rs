@@ -41,9 +41,10 @@ use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
 use crate::socket::SocketFile;
 use crate::stop::Stop;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
+use crate::upkeep::Upkeep;
 
 /// How long running turns may take to end once the host is told to stop.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -97,7 +98,7 @@ impl App {
         let Options { root, config, rehearsal, runtime, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
-        let store = Store::open(&root.join("data/longshore.db"))?;
+        let store = Store::open(&root.join(store::FILE))?;
 
         let stop = Stop::new();
         let drain = Stop::new();
@@ -180,6 +181,9 @@ impl App {
             tasks.spawn(named("channel", async move { channel.listen(inbox, stop).await }));
         }
         tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
+        let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
+        let health = upkeep.health();
+        tasks.spawn(named("upkeep", ok(upkeep.run(stop.clone()))));
         tasks.spawn(named("residents", ok(tend(residents.clone(), runtime.clone(), stop.clone()))));
 
         let runner = Arc::new(TurnRunner {
@@ -214,6 +218,7 @@ impl App {
         let control = Arc::new(Control {
             console,
             store,
+            health,
             groups,
             outbound,
             residents: residents.clone(),

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod backup;
 mod chat;
+mod doctor;
 mod groups;
 mod image;
 mod init;
@@ -47,6 +49,12 @@ enum Command {
     Status(status::StatusArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
+    Doctor(doctor::DoctorArgs),
+    /// Copy the database to a file, while the host runs or not.
+    Backup(backup::BackupArgs),
+    /// Put such a copy in the database's place, while no host runs; what was there is kept.
+    Restore(backup::RestoreArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -101,6 +109,9 @@ impl Cli {
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
+            Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
+            Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
