@@ -193,8 +193,9 @@ impl Seen {
         duration(u64::try_from(self.now.duration_since(since).as_secs()).unwrap_or(0))
     }
 
+    /// Without a host nothing is on its way.
     fn weight(&self, since: Timestamp) -> Weight {
-        if self.now.duration_since(since) < FRESH { Weight::Note } else { Weight::Problem }
+        if self.runs() && self.now.duration_since(since) < FRESH { Weight::Note } else { Weight::Problem }
     }
 
     fn without_turn(&self, waiting: &WithoutTurn, turns: &[OpenTurn]) -> Finding {
