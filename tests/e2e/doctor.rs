@@ -43,7 +43,10 @@ fn an_unanswered_message_of_a_stopped_host_is_listed_until_it_is_answered() {
     assert!(status == Some(1) && shown.contains("`console:coder`"), "{shown}");
     installation.groups(&groups);
     let mut host = Host::start(&installation);
-    host.wait_until("it is answered", |host| doctor(host.installation, &[]).0 == Some(0));
+    host.wait_until("it is answered", |host| {
+        let (status, shown) = doctor(host.installation, &["--all"]);
+        status == Some(0) && !shown.contains("console:coder")
+    });
     let answered =
         crate::chat::store(&installation, "SELECT count(*) FROM outbox WHERE text = 'at last' AND state = 'sent'");
     assert_eq!(answered, 1);
