@@ -10,6 +10,8 @@ use crate::cli::status::duration;
 use crate::control::{ChannelStatus, Status};
 use crate::store::unfinished::{DeadLetter, OpenTurn, PausedTask, Unfinished, Unsent, WithoutTurn};
 
+/// How the ids of the console's chats begin.
+const CONSOLE: &str = "console:";
 /// What waits for less is on its way.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How many problems of the groups file are told; `longshore groups` tells them all.
@@ -286,6 +288,8 @@ impl Seen {
         }
         let (weight, next) = match self.host {
             HostSeen::Stopped => (Weight::Problem, "sent when the host runs"),
+            // As it should be: the console keeps what is said until somebody looks.
+            _ if chat.starts_with(CONSOLE) => (Weight::Note, "shown when `longshore chat` opens the group"),
             _ => (self.weight(*since), "sent when its channel can; see the channels in `longshore status`"),
         };
         Finding { weight, ..problem("outbox", text, next) }

@@ -75,14 +75,24 @@ fn unfinished() -> Unfinished {
             OpenTurn { task: Some("task-1".into()), first_seq: None, messages: 0, ..turn("family") },
             turn("gone"),
         ],
-        unsent: vec![Unsent {
-            chat: "sms:1".into(),
-            rows: 2,
-            since: ago(600),
-            attempts: 2,
-            not_before: Some(now() + SignedDuration::from_secs(8)),
-            error: Some("no route".into()),
-        }],
+        unsent: vec![
+            Unsent {
+                chat: "sms:1".into(),
+                rows: 2,
+                since: ago(600),
+                attempts: 2,
+                not_before: Some(now() + SignedDuration::from_secs(8)),
+                error: Some("no route".into()),
+            },
+            Unsent {
+                chat: "console:main".into(),
+                rows: 1,
+                since: ago(600),
+                attempts: 0,
+                not_before: None,
+                error: None,
+            },
+        ],
         dead: vec![DeadLetter {
             chat: "test:family".into(),
             id: 9,
