@@ -208,3 +208,6 @@ fn rows<T>(
 ) -> rusqlite::Result<Vec<T>> {
     connection.prepare(sql)?.query_map(parameters, read)?.collect()
 }
+
+#[cfg(test)]
+mod tests;

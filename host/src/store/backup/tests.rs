@@ -19,6 +19,11 @@ impl Rig {
         let store = Store::open(&self.database()).unwrap();
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
         store.notice("test:1".into(), texts, Timestamp::UNIX_EPOCH).await.unwrap();
+        drop(store);
+        // Its thread closes the file a moment later.
+        while log_of(&self.database()).exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
