@@ -4,9 +4,11 @@
 //! they fail: a test that does not run proves nothing.
 
 mod architecture;
+mod backup;
 mod channels;
 mod chat;
 mod credentials;
+mod doctor;
 mod faults;
 mod groups;
 mod login;

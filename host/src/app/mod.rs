@@ -46,10 +46,11 @@ use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
 use crate::socket::SocketFile;
 use crate::stop::Stop;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
+use crate::upkeep::Upkeep;
 
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
@@ -101,7 +102,7 @@ impl App {
         let Options { root, config, rehearsal, runtime, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
-        let store = Store::open(&root.join("data/longshore.db"))?;
+        let store = Store::open(&root.join(store::FILE))?;
 
         let stop = Stop::new();
         let drain = Stop::new();
@@ -189,6 +190,9 @@ impl App {
         }
         tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
         tasks.spawn(named("residents", ok(engine::tend(residents.clone(), runtime.clone(), stop.clone()))));
+        let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
+        let health = upkeep.health();
+        tasks.spawn(named("upkeep", ok(upkeep.run(stop.clone()))));
 
         let runner = Arc::new(TurnRunner {
             store: store.clone(),
@@ -224,6 +228,7 @@ impl App {
         let control = Arc::new(Control {
             console,
             store,
+            health,
             groups,
             outbound,
             residents: residents.clone(),

@@ -58,6 +58,11 @@ fn render(status: &Status) -> String {
     let Petitions { granted, refused, unreadable } = status.petitions;
     line(format_args!("petitions {granted} granted, {refused} refused, {unreadable} unreadable since the start"));
     line(format_args!("tasks     {} active, {} paused", status.tasks_active, status.tasks_paused));
+    match (&status.database_damage, &status.database_checked_at) {
+        (Some(damage), _) => line(format_args!("database  DAMAGED: {damage}")),
+        (None, Some(at)) => line(format_args!("database  sound, checked {at}")),
+        (None, None) => {}
+    }
     let width = status.groups.iter().map(|group| group.id.as_str().len()).max().unwrap_or(0);
     for group in &status.groups {
         let main = if group.is_main { ", main" } else { "" };
@@ -70,7 +75,7 @@ fn render(status: &Status) -> String {
     text
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -115,6 +120,8 @@ mod tests {
             petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
             tasks_active: 3,
             tasks_paused: 1,
+            database_checked_at: Some("2026-02-01T04:00:00Z".into()),
+            database_damage: Some("Page 7: btreeInitPage() returns error code 11".into()),
         };
         insta::assert_snapshot!(render(&status), @r"
         longshore 0.1.0, up 1 h 2 min
@@ -124,6 +131,7 @@ mod tests {
         outbox    2 waiting, 1 given up
         petitions 12 granted, 1 refused, 0 unreadable since the start
         tasks     3 active, 1 paused
+        database  DAMAGED: Page 7: btreeInitPage() returns error code 11
         group     main         claude  console:main, main, warm
         group     family-chat  claude  console:family-chat
         problem   line 3, column 5: …

@@ -161,6 +161,12 @@ pub struct Status {
     pub tasks_active: u64,
     /// Tasks that are kept and do not run.
     pub tasks_paused: u64,
+    /// When the database file was checked last, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_checked_at: Option<String>,
+    /// What is wrong with it, if that found anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_damage: Option<String>,
 }
 
 /// What became of files that agents dropped.

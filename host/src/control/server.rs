@@ -23,6 +23,7 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
+use crate::upkeep::Health;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub struct Control {
     pub console: Arc<Console>,
     /// The store.
     pub store: Store,
+    /// How the store's file is.
+    pub health: Health,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
     /// The channels' links.
@@ -298,6 +301,8 @@ impl Control {
             petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },
             tasks_active,
             tasks_paused,
+            database_checked_at: self.health.checked_at().map(|at| at.to_string()),
+            database_damage: self.health.damage(),
         }
     }
 }
