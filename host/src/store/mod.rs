@@ -4,6 +4,7 @@
 //! so a burst shares an fsync; each request has a savepoint of its own, so one that fails fails alone.
 //! An answer is given only after the commit: who hears `Ok` may act on it.
 
+pub mod changes;
 mod commit;
 pub mod messages;
 mod migrate;
@@ -14,6 +15,7 @@ pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod turns;
+pub mod undelivered;
 
 pub use self::commit::{Answer, Fuse};
 

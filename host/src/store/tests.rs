@@ -9,17 +9,17 @@ use super::messages::{NewMessage, Outcome};
 use super::turns::{Begin, BeginTurn, BegunTurn, CoveredMessage, EndTurn, Subject};
 use super::{Store, StoreError};
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn open() -> (tempfile::TempDir, Store) {
+pub(super) fn open() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("longshore.db")).unwrap();
     (folder, store)
 }
 
-fn message(id: &str, wakes: bool) -> NewMessage {
+pub(super) fn message(id: &str, wakes: bool) -> NewMessage {
     NewMessage {
         chat: "test:1".into(),
         channel: "test".into(),
@@ -36,11 +36,11 @@ fn message(id: &str, wakes: bool) -> NewMessage {
     }
 }
 
-async fn record(store: &Store, id: &str, wakes: bool) -> i64 {
+pub(super) async fn record(store: &Store, id: &str, wakes: bool) -> i64 {
     store.record(message(id, wakes)).await.unwrap().committed().await.unwrap().seq
 }
 
-fn begin() -> BeginTurn {
+pub(super) fn begin() -> BeginTurn {
     BeginTurn {
         group: "family".parse().unwrap(),
         chat: "test:1".into(),
@@ -49,29 +49,29 @@ fn begin() -> BeginTurn {
     }
 }
 
-async fn begun(store: &Store, now: Timestamp) -> BegunTurn {
+pub(super) async fn begun(store: &Store, now: Timestamp) -> BegunTurn {
     match store.begin_turn(begin(), now).await.unwrap() {
         Begin::Turn(turn) => *turn,
         other => panic!("no turn: {other:?}"),
     }
 }
 
-fn failure() -> Failure {
+pub(super) fn failure() -> Failure {
     Failure::new("claude", FailureKind::Transport, "lost")
 }
 
-fn retry(seconds: i64) -> EndTurn {
+pub(super) fn retry(seconds: i64) -> EndTurn {
     EndTurn::Retry { failure: failure(), at: Some(at(seconds)), counted: true, forget_session: false }
 }
 
-fn messages(turn: &BegunTurn) -> (&[CoveredMessage], u64) {
+pub(super) fn messages(turn: &BegunTurn) -> (&[CoveredMessage], u64) {
     match &turn.subject {
         Subject::Messages { messages, omitted } => (messages, *omitted),
         Subject::Task(run) => panic!("a turn of {run:?}"),
     }
 }
 
-fn texts(turn: &BegunTurn) -> Vec<&str> {
+pub(super) fn texts(turn: &BegunTurn) -> Vec<&str> {
     messages(turn).0.iter().map(|message| message.platform_id.as_str()).collect()
 }
 

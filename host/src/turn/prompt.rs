@@ -39,6 +39,8 @@ pub struct PromptMessage {
     pub text: String,
     /// The id of the message that it answers.
     pub reply_to: Option<String>,
+    /// Whether it was changed after it had been said.
+    pub edited: bool,
     /// Whether it asks for an answer, or is only context.
     pub standing: Standing,
 }
@@ -133,6 +135,9 @@ fn message_line(message: &PromptMessage, limit: usize) -> String {
     if let Some(id) = &message.reply_to {
         // Writing to a `String` cannot fail.
         let _ = write!(line, " reply_to=\"{}\"", attribute(id, ID_BYTES));
+    }
+    if message.edited {
+        line.push_str(" edited=\"true\"");
     }
     line.push('>');
     let end = "</message>\n";

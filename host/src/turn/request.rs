@@ -69,6 +69,7 @@ fn prompt_message(message: CoveredMessage) -> PromptMessage {
         sent_at: message.sent_at,
         text: message.text,
         reply_to: message.reply_to,
+        edited: message.edited,
         standing: if message.wakes { Standing::Waking } else { Standing::Context },
     }
 }

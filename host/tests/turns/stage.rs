@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore::broker::{Broker, Upstreams};
-use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendError};
+use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendError, Stored};
 use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
@@ -235,8 +235,13 @@ impl Stage {
             reply_to: None,
             offline: false,
         };
+        self.report(|stored| ChannelEvent::Message { message: Box::new(message), stored }).await
+    }
+
+    /// The channel reports something; whether it was stored.
+    pub(crate) async fn report(&self, event: impl FnOnce(oneshot::Sender<Stored>) -> ChannelEvent) -> bool {
         let (stored, committed) = oneshot::channel();
-        self.inbox.send(ChannelEvent::Message { message: Box::new(message), stored }).await.unwrap();
+        self.inbox.send(event(stored)).await.unwrap();
         committed.await.is_ok()
     }
 

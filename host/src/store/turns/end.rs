@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::EndTurn;
 use crate::store::outbox::{OutboxKind, insert};
 use crate::store::tasks::{RunOutcome, end_run};
-use crate::store::{millis, sessions};
+use crate::store::{millis, sessions, undelivered};
 
 pub(super) fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, now: Timestamp) -> rusqlite::Result<()> {
     let (group, chat, provider, last): (String, String, String, Option<i64>) = connection
@@ -15,7 +15,8 @@ pub(super) fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, no
         .query_row([turn.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     set_state(connection, turn, end, now)?;
     match end {
-        EndTurn::Settled | EndTurn::Retry { forget_session: false, .. } => {}
+        EndTurn::Settled => undelivered::told(connection, &chat, turn.as_str())?,
+        EndTurn::Retry { forget_session: false, .. } => {}
         EndTurn::Retry { forget_session: true, .. } => {
             if let (Ok(group), Ok(provider)) = (group.parse(), provider.parse()) {
                 sessions::forget(connection, &group, provider)?;
@@ -29,6 +30,11 @@ pub(super) fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, no
     if matches!(end, EndTurn::Retry { .. }) {
         return Ok(());
     }
+    move_cursor(connection, &group, last)
+}
+
+/// Every message of the group up to this one has been in an ended turn.
+pub(super) fn move_cursor(connection: &Connection, group: &str, last: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO cursors VALUES (?1, ?2)

@@ -16,6 +16,7 @@ use self::begin::begin_turn;
 use self::end::end_turn;
 use super::outbox::{OutboxKind, insert};
 use super::tasks::TaskRun;
+use super::undelivered::Undelivered;
 use super::{Store, StoreError};
 
 /// What to begin a turn for.
@@ -55,6 +56,8 @@ pub struct BegunTurn {
     pub channel: Option<String>,
     /// The group's conversation.
     pub session: Option<SessionId>,
+    /// What the agent said in this chat before and nobody received.
+    pub undelivered: Undelivered,
 }
 
 /// What a turn is for.
@@ -109,6 +112,8 @@ pub struct CoveredMessage {
     pub reply_to: Option<String>,
     /// When it was said.
     pub sent_at: Timestamp,
+    /// Whether it was changed after it had been said.
+    pub edited: bool,
     /// Whether it wakes the group.
     pub wakes: bool,
 }

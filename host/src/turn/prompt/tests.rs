@@ -9,6 +9,7 @@ fn message(name: &str, text: &str) -> PromptMessage {
         sent_at: "2026-02-15T10:00:00Z".parse().unwrap(),
         text: text.into(),
         reply_to: None,
+        edited: false,
         standing: Standing::Context,
     }
 }
@@ -42,6 +43,17 @@ fn messages_are_told_as_they_always_were() {
     <message sender="John" time="2026-02-15T10:00:00.000Z">hey &amp; hi</message>
     <message sender="49123@s.whatsapp.net" time="2026-02-15T10:00:05.250Z" reply_to="3EB0&quot;&lt;&gt;">two
     lines and a bell</message>
+    </messages>
+    "#);
+}
+
+#[test]
+fn a_message_that_was_edited_says_so() {
+    let edited = PromptMessage { edited: true, reply_to: Some("m1".into()), ..waking("@Andy Tuesday, I mean") };
+    insta::assert_snapshot!(shown(&[edited], PromptLimits::default()), @r#"
+    <context timezone="Europe/Berlin" />
+    <messages>
+    <message sender="John" time="2026-02-15T10:00:00.000Z" reply_to="m1" edited="true">@Andy Tuesday, I mean</message>
     </messages>
     "#);
 }
