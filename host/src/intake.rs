@@ -98,7 +98,10 @@ impl Intake {
             LinkState::Up => tracing::info!(channel, detail = detail_text, "channel up"),
             _ => tracing::warn!(channel, ?state, detail = detail_text, "channel not up"),
         }
-        self.outbound.link_changed(channel, state, detail);
+        if let Some(gap) = self.outbound.link_changed(channel, state, detail, self.clock.now()) {
+            let (from, until, seconds) = (gap.from, gap.until, gap.seconds());
+            tracing::warn!(channel, %from, %until, seconds, "gap: the channel was not up, and may have missed messages");
+        }
     }
 
     /// What is stored of a message, and the group that it wakes.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind};
 
 use super::messages::{NewMessage, Outcome};
+use super::outbox::OutboxHead;
 use super::turns::{Begin, BeginTurn, BegunTurn, CoveredMessage, EndTurn, Subject};
 use super::{Store, StoreError};
 
@@ -73,6 +74,11 @@ pub(super) fn messages(turn: &BegunTurn) -> (&[CoveredMessage], u64) {
 
 pub(super) fn texts(turn: &BegunTurn) -> Vec<&str> {
     messages(turn).0.iter().map(|message| message.platform_id.as_str()).collect()
+}
+
+/// The heads of every chat that has one.
+pub(super) async fn heads(store: &Store) -> Result<Vec<OutboxHead>, StoreError> {
+    store.outbox_heads(store.outbox_chats().await?).await
 }
 
 #[tokio::test]
@@ -149,7 +155,7 @@ async fn a_turn_that_gave_up_says_so_and_is_over() {
     let end = EndTurn::GaveUp { failure: failure(), notice: vec!["Sorry.".into()], pause_task: false };
     store.end_turn(turn.id, end, at(2)).await.unwrap();
     assert_eq!(store.outcome(seq).await.unwrap(), Outcome::Open { retry_at: None }, "its sentence is not sent yet");
-    let heads = store.outbox_heads().await.unwrap();
+    let heads = heads(&store).await.unwrap();
     assert_eq!(heads[0].message.text, "Sorry.");
     store.outbox_sent(heads[0].message.outbox_id, at(3)).await.unwrap();
     let expected =
@@ -168,23 +174,6 @@ async fn a_long_range_is_bounded_and_keeps_the_message_that_woke_the_group() {
     let turn = begun(&store, at(1)).await;
     assert_eq!(texts(&turn), ["waking", "context 7", "context 8", "context 9"]);
     assert_eq!(messages(&turn).1, 7);
-}
-
-#[tokio::test]
-async fn rows_of_a_chat_leave_in_order_and_a_failed_one_holds_the_others_back() {
-    let (_folder, store) = open();
-    store.notice("test:1".into(), vec!["one".into(), "two".into()], at(0)).await.unwrap();
-    store.notice("test:2".into(), vec!["other".into()], at(0)).await.unwrap();
-    let first = store.outbox_heads().await.unwrap();
-    assert_eq!(first.iter().map(|head| head.message.text.as_str()).collect::<Vec<_>>(), ["one", "other"]);
-    let id = first[0].message.outbox_id;
-    store.outbox_failed(id, "busy".into(), Some(at(9)), at(1)).await.unwrap();
-    let again = store.outbox_heads().await.unwrap();
-    assert_eq!(again[0].message, first[0].message, "the same row with the same message id");
-    assert_eq!((again[0].attempts, again[0].not_before), (1, Some(at(9))));
-    store.outbox_failed(id, "refused".into(), None, at(2)).await.unwrap();
-    assert_eq!(store.outbox_heads().await.unwrap()[0].message.text, "two");
-    assert_eq!(store.outbox_counts().await.unwrap(), (2, 1));
 }
 
 #[tokio::test]

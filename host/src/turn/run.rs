@@ -265,7 +265,7 @@ impl TurnRunner {
             Effect::Say(text) => {
                 let pieces = chunk(&text, self.outbound.max_text_bytes(&group.chat).await);
                 self.store.say(turn.id.clone(), group.chat.clone(), None, pieces, now).await?;
-                self.outbound.look();
+                self.outbound.look_at(&group.chat);
             }
             // The conversation of an isolated run ends with it.
             Effect::Session(_) if turn.is_isolated() => {}
@@ -332,7 +332,7 @@ impl TurnRunner {
             }
         };
         self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
-        self.outbound.look();
+        self.outbound.look_at(&group.chat);
         Ok(next)
     }
 

@@ -3,6 +3,7 @@
 
 mod changes;
 mod crash;
+mod delivery;
 mod stage;
 mod tasks;
 mod theatre;
