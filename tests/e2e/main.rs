@@ -7,6 +7,7 @@ mod architecture;
 mod channels;
 mod chat;
 mod credentials;
+mod delivery;
 mod faults;
 mod groups;
 mod login;
