@@ -286,3 +286,6 @@ async fn record(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
