@@ -8,6 +8,7 @@ mod backup;
 mod channels;
 mod chat;
 mod credentials;
+mod delivery;
 mod doctor;
 mod faults;
 mod groups;

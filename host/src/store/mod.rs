@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod beside;
 pub mod care;
+pub mod changes;
 mod commit;
 pub mod messages;
 mod migrate;
@@ -17,6 +18,7 @@ pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod turns;
+pub mod undelivered;
 pub mod unfinished;
 
 pub use self::commit::{Answer, Fuse};

@@ -31,7 +31,7 @@ fn rig(retention: Option<Duration>, groups: &[u8]) -> Rig {
 
 async fn say(store: &Store, number: usize, at: Timestamp) {
     store.notice("test:1".into(), vec!["x".repeat(1000); number], at).await.unwrap();
-    while let Some(head) = store.outbox_heads().await.unwrap().first() {
+    while let Some(head) = store.outbox_heads(store.outbox_chats().await.unwrap()).await.unwrap().first() {
         store.outbox_sent(head.message.outbox_id, at).await.unwrap();
     }
 }

@@ -41,6 +41,7 @@ impl Rig {
             received_at: at,
             route: String::new(),
             wakes,
+            stops: false,
         };
         self.store.record(message).await.unwrap().committed().await.unwrap();
     }
@@ -62,7 +63,8 @@ impl Rig {
     }
 
     async fn send_all(&self, at: Timestamp) {
-        while let Some(head) = self.store.outbox_heads().await.unwrap().first() {
+        while let Some(head) = self.store.outbox_heads(self.store.outbox_chats().await.unwrap()).await.unwrap().first()
+        {
             self.store.outbox_sent(head.message.outbox_id, at).await.unwrap();
         }
     }
@@ -179,6 +181,7 @@ fn message(number: i64) -> NewMessage {
         received_at: day(0),
         route: String::new(),
         wakes: false,
+        stops: false,
     }
 }
 

@@ -25,6 +25,7 @@ fn message(chat: &str, id: &str) -> NewMessage {
         received_at: at(0),
         route: String::new(),
         wakes: true,
+        stops: false,
     }
 }
 

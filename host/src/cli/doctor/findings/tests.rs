@@ -14,6 +14,8 @@ fn status() -> Status {
         name: name.into(),
         state: state.into(),
         detail: detail.map(str::to_owned),
+        down_since: None,
+        last_gap: None,
     };
     Status {
         version: "0.1.0".into(),
