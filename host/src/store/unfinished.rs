@@ -22,8 +22,11 @@ const OPEN_TURNS: &str = "SELECT t.group_id, t.chat, t.state, t.attempt, t.not_b
 /// from the row with the minimum.
 const UNSENT: &str = "SELECT chat, count(*), created_at, attempts, not_before, error, min(id) FROM outbox
     WHERE state = 'pending' GROUP BY chat ORDER BY created_at LIMIT ?1";
-const DEAD: &str = "SELECT chat, id, attempts, error, ended_at FROM outbox
-    WHERE state = 'dead' AND ended_at >= ?2 ORDER BY id DESC LIMIT ?1";
+/// A text whose first piece is dead is one dead letter, and not one for each of its pieces.
+const DEAD: &str = "SELECT chat, id, attempts, error, ended_at FROM outbox o
+    WHERE state = 'dead' AND ended_at >= ?2
+        AND NOT EXISTS (SELECT 1 FROM outbox first WHERE first.id = o.part_of AND first.state = 'dead')
+    ORDER BY id DESC LIMIT ?1";
 const PAUSED: &str = "SELECT id, group_id, paused_because FROM tasks
     WHERE status = 'paused' AND paused_because <> 'asked for' ORDER BY group_id, id LIMIT ?1";
 

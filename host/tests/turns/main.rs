@@ -4,6 +4,7 @@
 mod changes;
 mod crash;
 mod delivery;
+mod person;
 mod stage;
 mod stop;
 mod tasks;

@@ -5,11 +5,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore::broker::{Broker, Upstreams};
-use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendError, Stored};
+use longshore::channel::{Channel, ChannelEvent, Inbox, Stored};
 use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
@@ -37,6 +36,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::person::{Delivered, Person, Refusal};
 use super::theatre::{Actors, Line, Script, Theatre};
 
 /// How long a test waits for what must come.
@@ -55,9 +55,6 @@ pub(crate) struct Stage {
     said: AtomicU32,
     tasks: JoinSet<()>,
 }
-
-/// Every message that reached the chat, with its id, over crashes as well.
-type Delivered = Arc<Mutex<Vec<(String, String)>>>;
 
 /// What a stage opens with.
 struct Opening {
@@ -384,40 +381,4 @@ fn snapshot(json: &str, previous: &Groups) -> Arc<Snapshot> {
     let loaded = load(json.as_bytes(), previous);
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
     Arc::new(Snapshot { generation: loaded.groups.generation(), groups: Arc::new(loaded.groups), problems: Vec::new() })
-}
-
-/// The person at the other end of the chat.
-struct Person {
-    told: mpsc::UnboundedSender<String>,
-    delivered: Delivered,
-    /// Why nothing can be delivered, if so.
-    refusal: Refusal,
-}
-
-type Refusal = Arc<Mutex<Option<String>>>;
-
-#[async_trait]
-impl Channel for Person {
-    fn name(&self) -> &str {
-        "test"
-    }
-
-    fn max_text_bytes(&self) -> usize {
-        4096
-    }
-
-    async fn listen(&self, _inbox: Inbox, stop: Stop) -> anyhow::Result<()> {
-        stop.cancelled().await;
-        Ok(())
-    }
-
-    async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
-        if let Some(why) = self.refusal.lock().unwrap().clone() {
-            return Err(SendError::Permanent(why));
-        }
-        self.delivered.lock().unwrap().push((message.message_id.clone(), message.text.clone()));
-        self.told.send(message.text.clone()).map_err(|_| SendError::Unavailable("gone".into()))
-    }
-
-    async fn typing(&self, _chat: &str, _on: bool) {}
 }

@@ -83,7 +83,6 @@ async fn a_message_is_listed_from_its_arrival_to_the_end_of_its_turn() {
     };
     assert_eq!((read().open_turns, read().unsent), (Vec::new(), vec![unsent]));
     store.outbox_failed(1, "refused".into(), None, at(20)).await.unwrap();
-    store.outbox_sent(2, at(20)).await.unwrap();
     let dead = DeadLetter { chat: "test:1".into(), id: 1, attempts: 2, error: Some("refused".into()), at: at(20) };
     assert_eq!((read().unsent, read().dead), (Vec::new(), vec![dead]));
     assert!(matches!(inspect(&file, at(21)).unwrap(), Inspection::Read(unfinished) if unfinished.dead.is_empty()));
