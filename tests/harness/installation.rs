@@ -84,10 +84,16 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("LONGSHORE_BIN") {
         return path.into();
     }
-    let this = std::env::current_exe().expect("the test's own path");
+    beside("longshore")
+}
+
+/// A program that was built with this one.
+#[must_use]
+pub fn beside(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("this program's own path");
     this.ancestors()
         .skip(1)
-        .map(|folder| folder.join("longshore"))
+        .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .expect("`longshore` is not built: run `make test`, or `cargo build` first")
+        .unwrap_or_else(|| panic!("`{name}` is not built: run `make test`, or `cargo build` first"))
 }
