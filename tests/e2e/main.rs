@@ -5,6 +5,7 @@
 
 mod architecture;
 mod channels;
+mod chaos;
 mod chat;
 mod credentials;
 mod faults;

@@ -39,6 +39,12 @@ impl Installation {
         self.root().join(name)
     }
 
+    /// Keeps the folder, so that it can be looked at.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+
     /// Adds lines to `.env`.
     pub fn env(&self, lines: &str) {
         let path = self.path(".env");

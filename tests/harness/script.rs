@@ -67,7 +67,11 @@ impl Plan {
                     );
                     format!("#rehearse shell {}\n#rehearse say planned {k}", petition("tasks", &k, &wish))
                 }
-                _ => format!("#rehearse preamble first {k} | sleep 0.3\n#rehearse say second {k}"),
+                // Has spoken for a while when it ends.
+                _ => {
+                    let file = petition("messages", &k, &format!(r#"{{"type":"message","text":"note {k}"}}"#));
+                    format!("#rehearse shell {file}; sleep 0.5\n#rehearse say after {k}")
+                }
             },
         }
     }
