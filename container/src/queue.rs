@@ -34,6 +34,13 @@ pub enum Action {
     StopRunning,
     /// Answer for a turn that does not run.
     Fail(TurnId, Failure),
+    /// Say who is here and which turn runs.
+    SayReady {
+        /// The running turn.
+        running: Option<TurnId>,
+    },
+    /// Leave after so many seconds, unless a command comes before.
+    Linger(u64),
     /// Tell the log.
     Complain(String),
     /// End the children and leave.
@@ -55,6 +62,10 @@ impl TurnQueue {
         match input {
             Input::Command(RunnerCommand::Turn(request)) => self.turn(request),
             Input::Command(RunnerCommand::Stop { turn }) => self.stop(&turn),
+            Input::Command(RunnerCommand::Hello) => vec![Action::SayReady { running: self.running.clone() }],
+            // A turn that runs is not left.
+            Input::Command(RunnerCommand::Linger { .. }) if self.running.is_some() => Vec::new(),
+            Input::Command(RunnerCommand::Linger { seconds }) => vec![Action::Linger(seconds)],
             Input::Unreadable { turn, reason } => match turn {
                 // Its own terminal event is still to come.
                 Some(turn) if !self.holds(&turn) => {
@@ -132,7 +143,7 @@ mod tests {
             format!(r#"{{"type":"turn","turn":"{turn}","provider":"claude","prompt":"hi","time_limit_seconds":60}}"#);
         match serde_json::from_str(&line).unwrap() {
             RunnerCommand::Turn(request) => request,
-            RunnerCommand::Stop { .. } => panic!("not a turn"),
+            _ => panic!("not a turn"),
         }
     }
 
@@ -163,6 +174,24 @@ mod tests {
         assert_eq!(queue.handle(stop("b")), [stopped("b".parse().unwrap())]);
         assert_eq!(queue.handle(stop("a")), [Action::StopRunning]);
         assert_eq!(queue.handle(Input::TurnEnded), []);
+    }
+
+    #[test]
+    fn a_hello_is_answered_with_the_turn_that_runs() {
+        let mut queue = TurnQueue::default();
+        let hello = || Input::Command(RunnerCommand::Hello);
+        assert_eq!(queue.handle(hello()), [Action::SayReady { running: None }]);
+        let _ = queue.handle(turn("a"));
+        assert_eq!(queue.handle(hello()), [Action::SayReady { running: Some("a".parse().unwrap()) }]);
+    }
+
+    #[test]
+    fn a_runner_lingers_only_when_it_is_idle() {
+        let mut queue = TurnQueue::default();
+        let linger = || Input::Command(RunnerCommand::Linger { seconds: 7 });
+        assert_eq!(queue.handle(linger()), [Action::Linger(7)]);
+        let _ = queue.handle(turn("a"));
+        assert_eq!(queue.handle(linger()), []);
     }
 
     #[test]
@@ -205,7 +234,7 @@ mod tests {
                         }
                         Action::Fail(turn, _) => ended.push(turn),
                         Action::StopRunning => prop_assert!(running.is_some()),
-                        Action::Complain(_) | Action::Leave => {}
+                        Action::SayReady { .. } | Action::Linger(_) | Action::Complain(_) | Action::Leave => {}
                     }
                 }
             }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use longshore_protocol::{PROTOCOL_VERSION, ProviderKind, RunnerEvent, TurnRequest};
+use longshore_protocol::{PROTOCOL_VERSION, ProviderKind, RunnerEvent, TurnId, TurnRequest};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::bridge::Bridge;
@@ -19,6 +20,8 @@ use crate::queue::{Action, Input, TurnQueue};
 use crate::run::claude::ClaudeRunner;
 use crate::run::{self, Context, Halt};
 
+/// The longest time that a runner waits for the next host, in seconds: a day.
+const LONGEST_LINGER: u64 = 24 * 3600;
 /// Rest between two sweeps for dead orphans.
 const REAP_REST: Duration = Duration::from_millis(200);
 
@@ -55,14 +58,14 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     reap_orphans(Arc::clone(&family))?;
     let (emitter, writer) = emit::stdout();
     let inputs = inputs(emitter.clone())?;
-    let agent_version = env!("CARGO_PKG_VERSION").to_owned();
-    emitter.send(&RunnerEvent::Ready { protocol: PROTOCOL_VERSION, agent_version }).await;
+    say_ready(&emitter, None).await;
     let mut runner = Runner {
         context: Context { place, family: Arc::clone(&family) },
         emitter,
         queue: TurnQueue::default(),
         inputs,
         claude: ClaudeRunner::default(),
+        leave_at: None,
     };
     runner.serve().await;
     runner.claude.close().await;
@@ -117,6 +120,7 @@ fn inputs(emitter: Emitter) -> anyhow::Result<mpsc::Receiver<Input>> {
 
 enum Next {
     Wait,
+    Linger(Duration),
     Run(Box<TurnRequest>),
     Leave,
 }
@@ -127,6 +131,8 @@ struct Runner {
     queue: TurnQueue,
     inputs: mpsc::Receiver<Input>,
     claude: ClaudeRunner,
+    /// When the runner leaves unless a host comes before.
+    leave_at: Option<Instant>,
 }
 
 impl Runner {
@@ -135,12 +141,18 @@ impl Runner {
             let input = tokio::select! {
                 input = self.inputs.recv() => input.unwrap_or(Input::Closed),
                 () = self.claude.idle() => continue,
+                () = until(self.leave_at) => Input::Closed,
             };
+            self.leave_at = None;
             let mut actions = self.queue.handle(input);
             loop {
                 match act(actions, &self.emitter).await {
                     Next::Wait => break,
                     Next::Leave => return,
+                    Next::Linger(time) => {
+                        self.leave_at = Some(Instant::now() + time);
+                        break;
+                    }
                     Next::Run(request) => actions = self.run(&request).await,
                 }
             }
@@ -181,6 +193,18 @@ impl Runner {
     }
 }
 
+async fn say_ready(emitter: &Emitter, running: Option<TurnId>) {
+    let agent_version = env!("CARGO_PKG_VERSION").to_owned();
+    emitter.send(&RunnerEvent::Ready { protocol: PROTOCOL_VERSION, agent_version, running }).await;
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Does what needs no turn, and says what comes next.
 async fn act(actions: Vec<Action>, emitter: &Emitter) -> Next {
     let mut next = Next::Wait;
@@ -189,6 +213,8 @@ async fn act(actions: Vec<Action>, emitter: &Emitter) -> Next {
             Action::Start(request) => next = Next::Run(request),
             Action::Leave => next = Next::Leave,
             Action::Fail(turn, failure) => emitter.send(&RunnerEvent::Failed { turn, failure }).await,
+            Action::SayReady { running } => say_ready(emitter, running).await,
+            Action::Linger(seconds) => next = Next::Linger(Duration::from_secs(seconds.min(LONGEST_LINGER))),
             Action::Complain(text) => eprintln!("longshore-agent: {text}"),
             // No turn runs here.
             Action::StopRunning => {}

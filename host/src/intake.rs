@@ -16,9 +16,10 @@ use crate::clock::Clock;
 use crate::deliver::Outbound;
 use crate::groups::watch::Snapshot;
 use crate::queue::dispatch::Wakes;
-use crate::route::{Authorship, Route, route};
+use crate::route::{Authorship, Route, Words, route};
 use crate::store::messages::{NewMessage, Recorded};
 use crate::store::{Answer, Store, StoreError};
+use crate::turn::stops::Stops;
 
 /// How long a message waits before storing it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,8 +37,10 @@ pub struct Intake {
     pub outbound: Outbound,
     /// The time.
     pub clock: Clock,
-    /// The assistant's name.
-    pub assistant: String,
+    /// What the operator calls things.
+    pub words: Words,
+    /// The running turns, which people may stop.
+    pub stops: Stops,
 }
 
 impl Intake {
@@ -71,9 +74,9 @@ impl Intake {
         let groups = self.groups.borrow().groups.clone();
         let group = groups.by_chat(&message.chat);
         let authorship = self.authorship(&message).await;
-        let route = route(group.map(Arc::as_ref), &message, &self.assistant, authorship);
+        let route = route(group.map(Arc::as_ref), &message, &self.words, authorship);
         tracing::debug!(channel, chat = message.chat, id = message.id, %route, "message");
-        let (Some(group), Route::Wake(_) | Route::Context(_)) = (group, &route) else {
+        let (Some(group), Route::Wake(_) | Route::Context(_) | Route::Stop) = (group, &route) else {
             let touched = self.store.touch_chat(message.chat, channel.to_owned(), None, message.is_group, now).await;
             match touched {
                 Ok(()) => drop(stored.send(Stored { seq: None })),
@@ -81,8 +84,8 @@ impl Intake {
             }
             return;
         };
-        let wakes = matches!(route, Route::Wake(_)).then(|| group.id.clone());
-        let row = new_message(channel, message, route.to_string(), wakes.is_some(), now);
+        let wakes = matches!(route, Route::Wake(_) | Route::Stop).then(|| group.id.clone());
+        let row = new_message(channel, message, &route, now);
         // Queued here, so rows are in the order of arrival; waited for elsewhere, so a burst shares a commit.
         match self.store.record(row.clone()).await {
             Ok(answer) => drop(tokio::spawn(self.clone().committed(answer, row, wakes, stored))),
@@ -128,6 +131,9 @@ impl Intake {
         match result {
             Ok(recorded) => {
                 if let (true, Some(group)) = (recorded.is_new, wakes) {
+                    if row.stops {
+                        self.stops.stop_up_to(&group, recorded.seq);
+                    }
                     self.wakes.wake(group);
                 }
                 // The channel may have gone; the row is there all the same.
@@ -138,7 +144,7 @@ impl Intake {
     }
 }
 
-fn new_message(channel: &str, message: ChatMessage, route: String, wakes: bool, now: Timestamp) -> NewMessage {
+fn new_message(channel: &str, message: ChatMessage, route: &Route, now: Timestamp) -> NewMessage {
     NewMessage {
         chat: message.chat,
         channel: channel.to_owned(),
@@ -151,7 +157,8 @@ fn new_message(channel: &str, message: ChatMessage, route: String, wakes: bool, 
         // A platform time that cannot be read is no reason to lose the message.
         sent_at: message.timestamp.parse().unwrap_or(now),
         received_at: now,
-        route,
-        wakes,
+        route: route.to_string(),
+        wakes: matches!(route, Route::Wake(_)),
+        stops: *route == Route::Stop,
     }
 }

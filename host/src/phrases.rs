@@ -3,10 +3,29 @@
 //! One calm sentence that says what happened and what to do. No jargon; settings and commands are named
 //! only where an operator has to act. A provider's own words stay in the log.
 
+use jiff::Zoned;
 use longshore_protocol::{Failure, FailureKind, ProviderKind, TaskId};
 
 /// What a chat is told when the host ended in the middle of a turn that had spoken.
 pub const INTERRUPTED: &str = "I was interrupted; what I said last may be incomplete.";
+
+/// What a chat is told when somebody stopped what it waited for.
+pub const STOPPED: &str = "Stopped.";
+
+/// What a chat is told when somebody asked to stop and nothing ran or waited.
+pub const NOTHING_TO_STOP: &str = "There is nothing to stop.";
+
+/// What a chat is told, once, when its turn waits until `until` because a provider's limit is reached.
+#[must_use]
+pub fn postponed(provider: ProviderKind, until: &Zoned, now: &Zoned) -> String {
+    let name = product(provider);
+    let time = until.strftime("%H:%M");
+    let day = match until.date() {
+        day if day == now.date() => String::new(),
+        _ => until.strftime(" on %A, %-d %B").to_string(),
+    };
+    format!("The usage limit of {name} is reached; I will answer{day} at {time}.")
+}
 
 /// What the main group is told when entries of the groups file cannot be used; at most three are named.
 #[must_use]
@@ -60,6 +79,10 @@ fn explanation(failure: &Failure, provider: ProviderKind) -> (String, String) {
             (format!("I could not read what {name} answered"), operator("run `longshore image build`"))
         }
         FailureKind::MissingResult => (format!("{name} ended without an answer"), "please ask again".into()),
+        FailureKind::Timeout if mentions(failure, &["no sign of life"]) => (
+            "my workplace gave no sign of life for too long, so I gave it up".into(),
+            "please ask again, and if it happens again have the operator read the log of the host".into(),
+        ),
         FailureKind::Timeout => (
             "it took longer than I may work on one request".into(),
             "please ask for less at once, or have the operator raise `timeout` in this group's `containerConfig`"
@@ -216,6 +239,7 @@ mod tests {
         (FailureKind::InvalidEvent, "a line could not be read", None),
         (FailureKind::MissingResult, "no result", None),
         (FailureKind::Timeout, "600 s", None),
+        (FailureKind::Timeout, "no sign of life for 900 s", None),
         (FailureKind::RateLimited, "slow down", None),
         (FailureKind::RateLimited, "slow down", Some(30)),
         (FailureKind::RateLimited, "slow down", Some(1_000)),
@@ -252,6 +276,16 @@ mod tests {
             failure(&case(FailureKind::Transport, "", None), ProviderKind::Codex, true),
             "I could not finish: Codex could not be reached; please try again in a few minutes."
         );
+    }
+
+    #[test]
+    fn a_long_wait_is_told_with_its_end() {
+        let now: Zoned = "2026-11-21T22:30[Europe/Berlin]".parse().unwrap();
+        let after = |hours: i64| {
+            postponed(ProviderKind::Claude, &now.checked_add(jiff::Span::new().hours(hours)).unwrap(), &now)
+        };
+        assert_eq!(after(1), "The usage limit of Claude is reached; I will answer at 23:30.");
+        assert_eq!(after(63), "The usage limit of Claude is reached; I will answer on Tuesday, 24 November at 13:30.");
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use crate::id::{SessionId, TurnId};
 
 /// One line on the runner's stdout.
 ///
-/// `ready` comes first and once. Then, for each turn, any number of `session`, `message`, `progress`
+/// `ready` comes first, and again as the answer to `hello`. Then, for each turn, any number of `session`, `message`, `progress`
 /// and `usage`, and exactly one `finished` or `failed`, after which nothing more carries that turn's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -17,6 +17,9 @@ pub enum RunnerEvent {
         protocol: u32,
         /// The runner's own release.
         agent_version: String,
+        /// The turn that runs just now; only in the answer to a `hello`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        running: Option<TurnId>,
     },
     /// The provider named the conversation; sent as soon as it is known.
     Session {

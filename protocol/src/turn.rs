@@ -141,6 +141,13 @@ pub enum RunnerCommand {
         /// The turn to stop.
         turn: TurnId,
     },
+    /// A host has attached to a runner that another one started: answered by `ready`.
+    Hello,
+    /// The host is about to end. The runner leaves by itself unless a command comes within that time.
+    Linger {
+        /// How long to wait for the next host.
+        seconds: u64,
+    },
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ const PURE: [&str; 29] = [
     "container/src/mcp/arguments.rs",
     "host/src/phrases.rs",
     "host/src/channel/chunk.rs",
+    "host/src/container/resident/surplus.rs",
     "host/src/container/spec.rs",
     "host/src/broker/policy.rs",
     "host/src/broker/access.rs",

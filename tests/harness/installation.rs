@@ -73,6 +73,8 @@ impl Installation {
                 command.env(name, value);
             }
         }
+        // A container that waits for a next host would outlive its test.
+        command.env("KEEP_WARM_SECONDS", "0");
         command.arg("--root").arg(self.root());
         command
     }

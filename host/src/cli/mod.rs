@@ -8,6 +8,7 @@ mod login;
 mod rehearse;
 mod run;
 mod status;
+mod stop;
 mod table;
 mod tasks;
 
@@ -45,6 +46,8 @@ enum Command {
     Login(login::LoginArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
+    /// Stop what a group's agent is doing, as `/stop` in its chat does.
+    Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
     /// Make the agent image.
@@ -100,6 +103,7 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }

@@ -64,12 +64,12 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
     let options = Options { root: root.clone(), config, rehearsal, runtime, clock: Clock::system() };
     let app = App::start(options).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
-    let stop = Stop::new();
-    tokio::spawn(signals(stop.clone()));
+    let (stop, restart) = (Stop::new(), Stop::new());
+    tokio::spawn(signals(stop.clone(), restart.clone()));
     let Some(group) = args.chat else {
-        return app.run(stop).await.map(|()| Ending::Done);
+        return app.run(stop, restart).await.map(|()| Ending::Done);
     };
-    let host = tokio::spawn(app.run(stop.clone()));
+    let host = tokio::spawn(app.run(stop.clone(), restart));
     let ending = chat::chat(ChatArgs::interactive(group), &root).await;
     stop.cancel();
     host.await.context("the host panicked")??;
@@ -97,8 +97,9 @@ fn open_log(root: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("the log `{}` cannot be opened; run `longshore init` first", path.display()))
 }
 
-/// The first signal drains, the second kills.
-async fn signals(stop: Stop) {
+/// The first signal drains, the second kills. SIGTERM is what service managers send, to restart as well: another
+/// host may come. Ctrl-C is a person's, who means the end.
+async fn signals(stop: Stop, restart: Stop) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::error!("signals cannot be caught");
@@ -107,7 +108,7 @@ async fn signals(stop: Stop) {
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = terminate.recv() => restart.cancel(),
         }
         if stop.is_cancelled() {
             tracing::warn!("second signal: ending at once; running turns are recovered at the next start");

@@ -45,8 +45,21 @@ pub struct Config {
     pub container_timeout: Duration,
     /// `IDLE_TIMEOUT`: how long a container that has nothing to do is kept warm.
     pub idle_timeout: Duration,
-    /// `MAX_CONCURRENT_CONTAINERS`: how many containers there may be at once.
+    /// `CONTAINER_STALL_TIMEOUT`: how long a turn may go on without any sign of life.
+    pub container_stall_timeout: Duration,
+    /// `MAX_CONCURRENT_CONTAINERS`: how many turns may run at once.
     pub max_concurrent_containers: NonZeroUsize,
+    /// `MAX_WARM_CONTAINERS`: how many containers that have nothing to do are kept warm.
+    pub max_warm_containers: usize,
+    /// `RESIDENT_MEMORY_MB`: how much memory containers may take before idle ones are ended, in MiB; half
+    /// of the engine's memory if unset.
+    pub resident_memory_mebibytes: Option<u64>,
+    /// `DRAIN_SECONDS`: how long running turns may take to end once the host is told to stop.
+    pub drain_limit: Duration,
+    /// `KEEP_WARM_SECONDS`: how long containers wait for the next host after this one was told to stop.
+    pub keep_warm: Duration,
+    /// `STOP_WORD`: what stops a turn, said in its chat.
+    pub stop_word: String,
     /// `MAX_MESSAGES_PER_PROMPT`: how many messages one turn shows to the agent.
     pub max_messages_per_prompt: NonZeroUsize,
     /// `TZ`: the zone in which people and schedules mean their times. Always an IANA zone, or UTC.

@@ -13,12 +13,18 @@ use super::{
 };
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 25] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "CONTAINER_TIMEOUT",
     "IDLE_TIMEOUT",
+    "CONTAINER_STALL_TIMEOUT",
     "MAX_CONCURRENT_CONTAINERS",
+    "MAX_WARM_CONTAINERS",
+    "RESIDENT_MEMORY_MB",
+    "DRAIN_SECONDS",
+    "KEEP_WARM_SECONDS",
+    "STOP_WORD",
     "MAX_MESSAGES_PER_PROMPT",
     "TZ",
     "CHANNELS",
@@ -96,6 +102,10 @@ impl<'a> Settings<'a> {
         Duration::from_millis(self.number(key, default, range, " (milliseconds)"))
     }
 
+    fn seconds(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(key, default, range, " (seconds)"))
+    }
+
     fn count(&mut self, key: &str, default: u16, most: u16) -> NonZeroUsize {
         let number = self.number(key, default.into(), 1..=most.into(), "");
         usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
@@ -130,7 +140,16 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             .unwrap_or_else(|| "longshore-agent:latest".to_owned()),
         container_timeout: settings.milliseconds("CONTAINER_TIMEOUT", 30 * MINUTE, 1_000..=DAY),
         idle_timeout: settings.milliseconds("IDLE_TIMEOUT", 10 * MINUTE, 0..=7 * DAY),
+        container_stall_timeout: settings.milliseconds("CONTAINER_STALL_TIMEOUT", 15 * MINUTE, 1_000..=DAY),
         max_concurrent_containers: settings.count("MAX_CONCURRENT_CONTAINERS", 5, 1_000),
+        max_warm_containers: usize::try_from(settings.number("MAX_WARM_CONTAINERS", 16, 0..=1_000, ""))
+            .unwrap_or(usize::MAX),
+        resident_memory_mebibytes: resident_memory(&mut settings),
+        drain_limit: settings.seconds("DRAIN_SECONDS", 60, 0..=3_600),
+        keep_warm: settings.seconds("KEEP_WARM_SECONDS", 120, 0..=3_600),
+        stop_word: settings
+            .text("STOP_WORD", 32, |character| !character.is_control(), "one word or a few")
+            .unwrap_or_else(|| "/stop".to_owned()),
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
@@ -157,6 +176,12 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
     } else {
         Err(settings.problems)
     }
+}
+
+fn resident_memory(settings: &mut Settings<'_>) -> Option<u64> {
+    const EXAMPLE: u64 = 4_096;
+    settings.get("RESIDENT_MEMORY_MB")?;
+    Some(settings.number("RESIDENT_MEMORY_MB", EXAMPLE, 64..=16 * 1024 * 1024, " (MiB)"))
 }
 
 fn time_zone(settings: &mut Settings<'_>) -> TimeZone {

@@ -57,6 +57,24 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Whatever keeps it from running; nothing is left behind then.
     async fn start(&self, spec: &ContainerSpec) -> Result<Attached, RuntimeError>;
 
+    /// Attaches to a container that runs already.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] or [`RuntimeError::Refused`].
+    async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError>;
+
+    /// How much memory the container takes now, in bytes, without what the kernel could take back at once.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] or [`RuntimeError::Refused`].
+    async fn memory_of(&self, id: &ContainerId) -> Result<u64, RuntimeError>;
+
+    /// How much memory the engine's machine has, in bytes.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`].
+    async fn memory_total(&self) -> Result<u64, RuntimeError>;
+
     /// Kills and removes the container. One that is gone already is fine.
     ///
     /// # Errors
@@ -124,6 +142,8 @@ pub struct Existing {
     pub group: Option<GroupId>,
     /// Whether it runs now.
     pub running: bool,
+    /// What it was made from: its label [`spec::LABEL_SPEC`].
+    pub spec: Option<String>,
 }
 
 /// Why the engine did not do it.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use longshore_protocol::{GroupId, paths};
+use longshore_protocol::{GroupId, PROTOCOL_VERSION, paths};
+use sha2::{Digest, Sha256};
 
 use super::installation::Installation;
 use super::mounts::{self, FolderAccess, Mount};
@@ -15,6 +16,10 @@ pub const LABEL_ROOT: &str = "longshore.root";
 pub const LABEL_GROUP: &str = "longshore.group";
 /// Label with the generation of the groups file that the container was made from.
 pub const LABEL_GENERATION: &str = "longshore.generation";
+
+/// Label with a hash of everything else that the container is, its image included: a host takes over the
+/// ones that it would start itself.
+pub const LABEL_SPEC: &str = "longshore.spec";
 
 /// What one group's container is. Not in here, because it is the same for all and open to no choice:
 /// no network, a read-only root, no capabilities, no new privileges, no log kept by the engine.
@@ -97,6 +102,8 @@ pub struct SpecInput<'a> {
     pub generation: u64,
     /// The agent image's reference.
     pub image: &'a str,
+    /// The engine's id of that image.
+    pub image_id: &'a str,
     /// IANA name of the time zone.
     pub timezone: &'a str,
     /// What stands for credentials and the way out, as environment variables. None may change what the
@@ -115,7 +122,7 @@ impl ContainerSpec {
         let group = input.group.as_str();
         let mut mounts = mounts::plan(input.installation, input.group, input.access);
         mounts.extend_from_slice(input.additional_mounts);
-        Self {
+        let mut spec = Self {
             name_prefix: format!("longshore-{group}"),
             image: input.image.to_owned(),
             command: None,
@@ -127,12 +134,23 @@ impl ContainerSpec {
             mounts,
             scratch: scratch(),
             limits: input.limits,
-            labels: BTreeMap::from([
-                (LABEL_ROOT.to_owned(), input.installation.root_hash.clone()),
-                (LABEL_GROUP.to_owned(), group.to_owned()),
-                (LABEL_GENERATION.to_owned(), input.generation.to_string()),
-            ]),
-        }
+            labels: BTreeMap::new(),
+        };
+        // Generations are counted anew by each host.
+        let hash = spec.hash(input.image_id);
+        spec.labels = BTreeMap::from([
+            (LABEL_ROOT.to_owned(), input.installation.root_hash.clone()),
+            (LABEL_GROUP.to_owned(), group.to_owned()),
+            (LABEL_GENERATION.to_owned(), input.generation.to_string()),
+            (LABEL_SPEC.to_owned(), hash),
+        ]);
+        spec
+    }
+
+    /// First 16 hexadecimal digits of a SHA-256 of the spec and its image.
+    fn hash(&self, image_id: &str) -> String {
+        let text = format!("{PROTOCOL_VERSION} {image_id} {self:?}");
+        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -187,6 +205,7 @@ mod tests {
             access,
             generation: 7,
             image: "longshore-agent:latest",
+            image_id: "sha256:1",
             timezone: "Europe/Berlin",
             placeholders,
             additional_mounts,

@@ -31,6 +31,11 @@ pub enum Request {
     },
     /// Answered by `status`.
     Status,
+    /// Stop what a group's agent does: answered by `stopped`.
+    Stop {
+        /// The group's folder or name.
+        group: String,
+    },
     /// Something about tasks: answered by `tasks`.
     Tasks {
         /// What.
@@ -98,6 +103,11 @@ pub enum Response {
     },
     /// How the host is.
     Status(Box<Status>),
+    /// What there was to stop.
+    Stopped {
+        /// It.
+        stopped: Stopped,
+    },
     /// What was asked about tasks.
     Tasks {
         /// It.
@@ -108,6 +118,18 @@ pub enum Response {
         /// What is wrong and what to do.
         message: String,
     },
+}
+
+/// What there was to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// A turn, which is ending now.
+    Running,
+    /// A turn that waited for another try, or messages that waited for theirs.
+    Waiting,
+    /// Nothing.
+    Nothing,
 }
 
 /// How the host is.

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelStatus, GroupStatus, Petitions, Request, Response, Status};
+use super::{ChannelStatus, GroupStatus, Petitions, Request, Response, Status, Stopped};
 use crate::channel::console::{self, Console, Heard};
+use crate::clock::Clock;
 use crate::container::ContainerRuntime;
 use crate::container::resident::Residents;
 use crate::deliver::Outbound;
@@ -21,6 +22,7 @@ use crate::groups::watch::Snapshot;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
+use crate::turn::stops::Stops;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
 const LOOK: Duration = Duration::from_secs(5);
@@ -39,6 +41,10 @@ pub struct Control {
     pub outbound: Outbound,
     /// The warm containers.
     pub residents: Arc<Residents>,
+    /// The running turns.
+    pub stops: Stops,
+    /// The time.
+    pub clock: Clock,
     /// The engine.
     pub runtime: Arc<dyn ContainerRuntime>,
     /// The way to the tasks.
@@ -120,6 +126,10 @@ impl Session {
             Request::Status => {
                 let status = Box::new(self.control.status().await);
                 self.answer(Response::Status(status)).await
+            }
+            Request::Stop { group } => {
+                let stopped = self.control.stop(&group).await?;
+                self.answer(Response::Stopped { stopped }).await
             }
             Request::Tasks { command } => {
                 let reply = self.control.tasks(command).await?;
@@ -238,6 +248,22 @@ impl Control {
                     )
                 })
             }
+        }
+    }
+
+    async fn stop(&self, wanted: &str) -> Result<Stopped, String> {
+        let groups = self.groups.borrow().groups.clone();
+        let found = groups.iter().find(|group| group.id.as_str() == wanted || group.name == wanted);
+        let group = found.ok_or_else(|| format!("there is no group `{wanted}`; `longshore groups` lists them"))?;
+        if self.stops.stop(&group.id) {
+            return Ok(Stopped::Running);
+        }
+        let waited = self.store.stop_waiting(group.id.clone(), group.chat.clone(), self.clock.now()).await;
+        self.outbound.look();
+        match waited {
+            Ok(true) => Ok(Stopped::Waiting),
+            Ok(false) => Ok(Stopped::Nothing),
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use longshore_protocol::channel::ChatMessage;
 
-pub use self::trigger::{is_usable_trigger, starts_with_trigger};
+pub use self::trigger::{is_usable_trigger, says_only, starts_with_trigger};
 use crate::groups::Group;
 
 /// What the host alone knows about a message.
@@ -30,6 +30,8 @@ pub enum Route {
     Context(WhyContext),
     /// Wakes the agent.
     Wake(WhyWake),
+    /// Asks for the agent's turn to be stopped.
+    Stop,
 }
 
 /// Why a message wakes nobody.
@@ -66,6 +68,7 @@ impl fmt::Display for Route {
             Self::Own => f.write_str("ignored: the assistant said it"),
             Self::Context(why) => write!(f, "context: {why}"),
             Self::Wake(why) => write!(f, "wakes: {why}"),
+            Self::Stop => f.write_str("stops the turn"),
         }
     }
 }
@@ -91,10 +94,18 @@ impl fmt::Display for WhyWake {
     }
 }
 
-/// Decides about one message. `group` is the one that serves its chat; `assistant` is the assistant's
-/// name, whose `@name` is the trigger of a group that has none of its own.
+/// What the operator calls things in chats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The assistant's name; `@name` is the trigger of a group that has none of its own.
+    pub assistant: String,
+    /// What stops a turn, said alone or after the trigger.
+    pub stop: String,
+}
+
+/// Decides about one message. `group` is the one that serves its chat.
 #[must_use]
-pub fn route(group: Option<&Group>, message: &ChatMessage, assistant: &str, authorship: Authorship) -> Route {
+pub fn route(group: Option<&Group>, message: &ChatMessage, words: &Words, authorship: Authorship) -> Route {
     let Some(group) = group else { return Route::Unregistered };
     if authorship.sent_by_host {
         return Route::Own;
@@ -102,13 +113,16 @@ pub fn route(group: Option<&Group>, message: &ChatMessage, assistant: &str, auth
     if trigger::is_blank(&message.text) {
         return Route::Context(WhyContext::Empty);
     }
+    let trigger = group.trigger.clone().unwrap_or_else(|| format!("@{}", words.assistant));
+    if says_only(&message.text, &[&words.stop]) || says_only(&message.text, &[&trigger, &words.stop]) {
+        return Route::Stop;
+    }
     if group.is_main {
         return Route::Wake(WhyWake::Main);
     }
     if !group.requires_trigger {
         return Route::Wake(WhyWake::NoTriggerRequired);
     }
-    let trigger = group.trigger.clone().unwrap_or_else(|| format!("@{assistant}"));
     if starts_with_trigger(&message.text, &trigger) {
         Route::Wake(WhyWake::Trigger(trigger))
     } else if message.mentions_me {

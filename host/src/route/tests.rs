@@ -27,8 +27,30 @@ fn group(fields: &str) -> Group {
     Group::clone(loaded.groups.by_chat("c").unwrap())
 }
 
+fn words() -> Words {
+    Words { assistant: "Andy".to_owned(), stop: "/stop".to_owned() }
+}
+
 fn said(fields: &str, message: &ChatMessage) -> String {
-    route(Some(&group(fields)), message, "Andy", Authorship::default()).to_string()
+    route(Some(&group(fields)), message, &words(), Authorship::default()).to_string()
+}
+
+#[test]
+fn the_stop_word_alone_or_after_the_trigger_stops_the_turn() {
+    for (text, stops) in [
+        ("/stop", true),
+        (" /STOP \n", true),
+        ("@Andy /stop", true),
+        ("@andy: /stop", true),
+        ("/stop now", false),
+        ("please /stop", false),
+        ("/stopp", false),
+        ("@Bob /stop", false),
+    ] {
+        for fields in ["", r#", "requiresTrigger": false"#, r#", "isMain": true"#] {
+            assert_eq!(said(fields, &message(text)) == "stops the turn", stops, "{text} {fields}");
+        }
+    }
 }
 
 #[test]
@@ -118,9 +140,9 @@ fn a_reply_to_the_assistant_wakes_and_the_assistants_own_words_never_do() {
     let main = group(r#", "isMain": true"#);
     let family = group("");
     let reply = Authorship { replies_to_host: true, ..Authorship::default() };
-    assert_eq!(route(Some(&family), &message("yes"), "Andy", reply), Route::Wake(WhyWake::Reply));
+    assert_eq!(route(Some(&family), &message("yes"), &words(), reply), Route::Wake(WhyWake::Reply));
     let own = Authorship { sent_by_host: true, replies_to_host: true };
-    assert_eq!(route(Some(&main), &message("@Andy"), "Andy", own), Route::Own);
+    assert_eq!(route(Some(&main), &message("@Andy"), &words(), own), Route::Own);
 }
 
 #[test]
@@ -131,7 +153,7 @@ fn an_operator_who_shares_the_assistants_account_is_heard() {
 
 #[test]
 fn a_chat_that_is_no_group_is_ignored() {
-    let route = route(None, &message("@Andy hi"), "Andy", Authorship::default());
+    let route = route(None, &message("@Andy hi"), &words(), Authorship::default());
     assert_eq!(route.to_string(), "ignored: the chat is not registered");
 }
 

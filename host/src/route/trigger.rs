@@ -38,6 +38,14 @@ pub fn starts_with_trigger(text: &str, trigger: &str) -> bool {
     text.peek().is_none_or(|next| ends_between(last, *next))
 }
 
+/// Whether the text is these words in this order and nothing else but white space, commas and colons.
+#[must_use]
+pub fn says_only(text: &str, words: &[&str]) -> bool {
+    let visible =
+        |text: &str| -> Vec<char> { folded(text).filter(|c| !c.is_whitespace() && !matches!(c, ',' | ':')).collect() };
+    visible(text) == words.iter().flat_map(|word| visible(word)).collect::<Vec<_>>()
+}
+
 fn ends_between(last: char, next: char) -> bool {
     // The next character changes the last one: `Zoe` is not the start of `Zoë`, nor `디` of `딩`.
     if is_combining_mark(next) || is_joiner(next) || is_conjoining_jamo(next) {

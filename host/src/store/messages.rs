@@ -34,6 +34,8 @@ pub struct NewMessage {
     pub route: String,
     /// Whether it wakes the group.
     pub wakes: bool,
+    /// Whether it asks for the group's turn to be stopped.
+    pub stops: bool,
 }
 
 /// What became of a message that was to be stored.
@@ -140,6 +142,8 @@ impl Store {
             let mut query = connection.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM turns WHERE group_id = ?1 AND state = 'waiting')
                      OR EXISTS (SELECT 1 FROM messages WHERE chat = ?2 AND wakes = 1
+                                AND seq > ifnull((SELECT settled_seq FROM cursors WHERE group_id = ?1), 0))
+                     OR EXISTS (SELECT 1 FROM messages WHERE chat = ?2 AND stops = 1
                                 AND seq > ifnull((SELECT settled_seq FROM cursors WHERE group_id = ?1), 0))",
             )?;
             let mut found = Vec::new();
@@ -181,8 +185,8 @@ fn record(connection: &Connection, message: &NewMessage) -> rusqlite::Result<Rec
     touch(connection, &message.chat, &message.channel, None, message.is_group, message.received_at)?;
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO messages (chat, sender, platform_id, sender_name, text, reply_to, sent_at, received_at, route, wakes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO messages (chat, sender, platform_id, sender_name, text, reply_to, sent_at, received_at, route, wakes, stops)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (chat, sender, platform_id) DO NOTHING RETURNING seq",
         )?
         .query_row(
@@ -197,6 +201,7 @@ fn record(connection: &Connection, message: &NewMessage) -> rusqlite::Result<Rec
                 millis(message.received_at),
                 message.route,
                 message.wakes,
+                message.stops,
             ],
             |row| row.get(0),
         )

@@ -33,6 +33,7 @@ fn message(id: &str, wakes: bool) -> NewMessage {
         received_at: at(0),
         route: if wakes { "wakes: main group".into() } else { "context: no trigger `@Andy`".into() },
         wakes,
+        stops: false,
     }
 }
 

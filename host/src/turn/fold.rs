@@ -10,7 +10,9 @@ mod verdict;
 
 use longshore_protocol::{Failure, FailureKind, RunnerEvent, SessionId, TurnId, Usage};
 
-pub use self::verdict::{Attempt, LONGEST_WAIT, MAX_ATTEMPTS, Outcome, Said, Verdict, verdict};
+pub use self::verdict::{
+    Attempt, LONGEST_SILENT_WAIT, LONGEST_WAIT, MAX_ATTEMPTS, Outcome, Said, Verdict, spread, verdict,
+};
 use super::{cut, prompt::strip_internal};
 
 /// The longest note that is passed on, in bytes.
@@ -37,6 +39,7 @@ pub struct TurnFold {
     turn: TurnId,
     attempt: Attempt,
     said: Said,
+    stopping: bool,
     ended: bool,
 }
 
@@ -44,7 +47,7 @@ impl TurnFold {
     /// A turn that begins.
     #[must_use]
     pub fn new(turn: TurnId, attempt: Attempt) -> Self {
-        Self { turn, attempt, said: Said::Nothing, ended: false }
+        Self { turn, attempt, said: Said::Nothing, stopping: false, ended: false }
     }
 
     /// Whether the turn has had its [`Effect::End`].
@@ -69,6 +72,11 @@ impl TurnFold {
         self.said = Said::Aloud;
     }
 
+    /// Somebody asked for the turn's end.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
     /// Takes the runner's next event.
     #[must_use]
     pub fn handle(&mut self, event: RunnerEvent) -> Vec<Effect> {
@@ -86,13 +94,10 @@ impl TurnFold {
         }
     }
 
-    /// The runner, its container or the engine was lost; no event will follow.
+    /// The runner, its container or the engine was lost before the turn's end; no event will follow.
     #[must_use]
-    pub fn lost(&mut self, reason: Failure) -> Vec<Effect> {
-        if self.ended {
-            return vec![Effect::Note(format!("lost after the end: {}", cut::one_line(&reason.message, NOTE_BYTES)))];
-        }
-        self.end(Outcome::Failed(reason))
+    pub fn lost(self, reason: Failure) -> Verdict {
+        self.verdict(Outcome::Failed(reason))
     }
 
     /// Why the event says nothing about this turn, if so.
@@ -121,7 +126,17 @@ impl TurnFold {
 
     fn end(&mut self, outcome: Outcome) -> Vec<Effect> {
         self.ended = true;
-        vec![Effect::End(verdict(outcome, self.said, self.attempt))]
+        vec![Effect::End(self.verdict(outcome))]
+    }
+
+    fn verdict(&self, outcome: Outcome) -> Verdict {
+        match outcome {
+            Outcome::Failed(_) if self.stopping => Verdict::Stopped,
+            Outcome::Failed(failure) if failure.kind == FailureKind::Stopped => {
+                verdict(Outcome::Failed(stopped_from_outside(failure)), self.said, self.attempt)
+            }
+            outcome => verdict(outcome, self.said, self.attempt),
+        }
     }
 }
 
@@ -135,6 +150,11 @@ fn kind(event: &RunnerEvent) -> &'static str {
         RunnerEvent::Finished { .. } => "finished",
         RunnerEvent::Failed { .. } => "failed",
     }
+}
+
+/// Nobody in the chat asked for it: an engine that restarts, or an operator, ended the container.
+fn stopped_from_outside(failure: Failure) -> Failure {
+    Failure { kind: FailureKind::Transport, ..failure }
 }
 
 /// The failure of a turn that ended well and said nothing at all.

@@ -1,7 +1,8 @@
 //! Turns that a host left running when it died, or that panicked.
 
-use longshore_protocol::{Failure, FailureKind, GroupId};
+use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind};
 
+use super::fold::MAX_ATTEMPTS;
 use super::run::{SETTLE, TurnRunner};
 use crate::phrases;
 use crate::store::StoreError;
@@ -14,6 +15,12 @@ use crate::store::turns::EndTurn;
 /// What the store says.
 pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usize, StoreError> {
     let interrupted = runner.store.interrupted_turns(group.cloned()).await?;
+    if !interrupted.is_empty() {
+        // A container that the last host left may still be at it, and would go on to ask for things.
+        if let Err(error) = runner.residents.ready_engine().await {
+            tracing::debug!(%error, "the containers of the last host cannot be looked at now");
+        }
+    }
     for turn in &interrupted {
         // What it asked for by files and was not answered is done now, as part of it: otherwise it would be
         // tried again and ask a second time.
@@ -22,6 +29,10 @@ pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usi
         let failure = Failure::new("host", FailureKind::Internal, "the host ended during the turn");
         let end = if said {
             EndTurn::GaveUp { failure, notice: vec![phrases::INTERRUPTED.to_owned()], pause_task: false }
+        } else if turn.attempt >= MAX_ATTEMPTS {
+            // What ends the host each time must not do so for ever.
+            let sentence = phrases::failure(&failure, ProviderKind::default(), false);
+            EndTurn::GaveUp { failure, notice: vec![sentence], pause_task: false }
         } else {
             EndTurn::Retry { failure, at: None, counted: true, forget_session: false }
         };

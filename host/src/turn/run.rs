@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore_protocol::{Failure, FailureKind, GroupId, RunnerCommand, RunnerEvent, TurnRequest};
 use tokio::sync::watch;
@@ -12,8 +11,8 @@ use tracing::Instrument;
 
 use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
 use super::recover::recover;
+use super::stops::{Stoppable, Stops};
 use crate::broker::access::SignIn;
-use crate::channel::chunk::chunk;
 use crate::clock::Clock;
 use crate::container::RuntimeError;
 use crate::container::resident::{Resident, Residents};
@@ -23,11 +22,9 @@ use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
-use crate::phrases;
 use crate::queue::dispatch::{GroupSlot, Work};
 use crate::queue::state::Next;
 use crate::schedule::Changed;
-use crate::schedule::failure::{AfterFailure, after_failure};
 use crate::store::turns::{Begin, BeginTurn, BegunTurn, EndTurn};
 use crate::store::{Store, StoreError};
 
@@ -36,8 +33,8 @@ use crate::store::{Store, StoreError};
 const LIMIT_GRACE: Duration = Duration::from_secs(30);
 /// How long the end of a turn waits for the answers to what the turn asked for.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
-/// How long a turn waits when the engine does not answer.
-const ENGINE_BACKOFF: [i64; 5] = [1, 2, 5, 10, 30];
+/// How long a runner may take to end a turn that somebody stopped, before its container is killed.
+const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// What a turn is run with.
 pub struct TurnRunner {
@@ -61,6 +58,10 @@ pub struct TurnRunner {
     pub max_messages: usize,
     /// A turn's time limit for groups that set none.
     pub time_limit: Duration,
+    /// How long a runner may give no sign of life in a turn.
+    pub stall_limit: Duration,
+    /// The running turns, for those who may stop them.
+    pub stops: Stops,
     /// The Codex model for groups that name none.
     pub codex_model: Option<String>,
     /// The files by which agents ask for something.
@@ -123,10 +124,18 @@ impl TurnRunner {
             provider: group.provider,
             max_messages: self.max_messages,
         };
+        let mut stoppable = self.stops.enter(slot.group());
         // The slot proves that no turn of the group runs: a row that says so was left by a store that failed.
         recover(self, Some(slot.group())).await?;
         match self.store.begin_turn(begin, self.clock.now()).await? {
-            Begin::Nothing => Ok(Next::Idle),
+            Begin::Nothing => {
+                self.residents.prewarm(slot, &group).await;
+                Ok(Next::Idle)
+            }
+            Begin::Stopped => {
+                self.outbound.look();
+                Ok(Next::More)
+            }
             Begin::NotBefore(at) => Ok(Next::After(at)),
             // An edit came while the turn began, perhaps before its newest message: the turn is for the new group.
             Begin::Turn(turn) if !self.is_current(&group) => {
@@ -139,7 +148,7 @@ impl TurnRunner {
                 let span = tracing::info_span!(
                     "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt
                 );
-                self.run_turn(slot, &group, &turn).instrument(span).await
+                self.run_turn(slot, &group, &turn, &mut stoppable).instrument(span).await
             }
         }
     }
@@ -148,7 +157,13 @@ impl TurnRunner {
         self.groups.borrow().groups.by_id(&group.id).is_some_and(|now| now.generation == group.generation)
     }
 
-    async fn run_turn(&self, slot: &GroupSlot, group: &Group, turn: &BegunTurn) -> Result<Next, StoreError> {
+    async fn run_turn(
+        &self,
+        slot: &GroupSlot,
+        group: &Group,
+        turn: &BegunTurn,
+        stoppable: &mut Stoppable,
+    ) -> Result<Next, StoreError> {
         let sign_in = match self.residents.sign_in(group) {
             Ok(sign_in) => sign_in,
             Err(failure) => {
@@ -158,7 +173,7 @@ impl TurnRunner {
         };
         let started = Instant::now();
         self.outbound.typing(&group.chat, true).await;
-        let result = self.attempt(slot, group, turn, sign_in).await;
+        let result = self.attempt(slot, group, turn, sign_in, stoppable).await;
         self.outbound.typing(&group.chat, false).await;
         let (verdict, resident) = match result {
             Ok(ended) => ended?,
@@ -168,7 +183,7 @@ impl TurnRunner {
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next = self.end(group, turn, verdict, elapsed_ms).await?;
         if let Some(resident) = resident {
-            self.residents.put_back(slot, resident).await;
+            self.residents.put_back(slot, resident);
         }
         // The configuration may have changed during the turn, which kept the one that it started with.
         let groups = self.groups.borrow().groups.clone();
@@ -184,6 +199,7 @@ impl TurnRunner {
         group: &Group,
         turn: &BegunTurn,
         sign_in: SignIn,
+        stoppable: &mut Stoppable,
     ) -> Result<Result<(Verdict, Option<Resident>), StoreError>, RuntimeError> {
         let request = self.request(group, turn, sign_in);
         let mut resident = self.residents.acquire(slot, group, sign_in).await?;
@@ -196,7 +212,7 @@ impl TurnRunner {
             fold.may_be_silent();
         }
         let limit = Duration::from_secs(request.time_limit_seconds) + LIMIT_GRACE;
-        let converse = self.converse(&mut resident, &mut fold, group, turn, request);
+        let converse = self.converse(&mut resident, &mut fold, group, turn, request, stoppable);
         let ended = match tokio::time::timeout(limit, converse).await {
             Ok(ended) => ended,
             Err(_) => {
@@ -208,7 +224,7 @@ impl TurnRunner {
             Ok(Err(failure)) => {
                 self.residents.retire(resident).await;
                 match self.hear_petitions(&mut fold, group, turn).await {
-                    Ok(()) => Ok((verdict(Outcome::Failed(failure), fold.said(), attempt_of(turn)), None)),
+                    Ok(()) => Ok((fold.lost(failure), None)),
                     Err(error) => Err(error),
                 }
             }
@@ -228,12 +244,28 @@ impl TurnRunner {
         group: &Group,
         turn: &BegunTurn,
         request: TurnRequest,
+        stoppable: &mut Stoppable,
     ) -> Result<Result<Verdict, Failure>, StoreError> {
         if let Err(failure) = resident.command(&RunnerCommand::Turn(Box::new(request))).await {
             return Ok(Err(failure));
         }
+        let mut stopping = false;
         loop {
-            let event = match resident.event().await {
+            let patience = if stopping { STOP_GRACE } else { self.stall_limit };
+            let event = tokio::select! {
+                () = stoppable.asked(turn.settled), if !stopping => {
+                    tracing::info!("somebody stops the turn");
+                    stopping = true;
+                    fold.stop();
+                    match resident.command(&RunnerCommand::Stop { turn: turn.id.clone() }).await {
+                        Ok(()) => continue,
+                        Err(failure) => return Ok(Err(failure)),
+                    }
+                }
+                event = resident.event() => event,
+                () = tokio::time::sleep(patience) => return Ok(Err(stalled(patience))),
+            };
+            let event = match event {
                 Ok(RunnerEvent::Ready { .. }) => continue,
                 Ok(event) => event,
                 Err(failure) => return Ok(Err(failure)),
@@ -263,7 +295,7 @@ impl TurnRunner {
         let now = self.clock.now();
         match effect {
             Effect::Say(text) => {
-                let pieces = chunk(&text, self.outbound.max_text_bytes(&group.chat).await);
+                let pieces = self.pieces(group, &text).await;
                 self.store.say(turn.id.clone(), group.chat.clone(), None, pieces, now).await?;
                 self.outbound.look();
             }
@@ -278,91 +310,14 @@ impl TurnRunner {
         }
         Ok(None)
     }
-
-    /// No container: the engine is away (the turn waits and no try is counted) or it will not run one.
-    async fn not_started(&self, group: &Group, turn: &BegunTurn, error: &RuntimeError) -> Result<Next, StoreError> {
-        let failure = match error {
-            RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
-            RuntimeError::ImageMissing { .. } | RuntimeError::ImageProtocol { .. } => {
-                Failure::new("image", FailureKind::Config, error.to_string())
-            }
-            RuntimeError::Refused(_) => Failure::new("container", FailureKind::Internal, error.to_string()),
-        };
-        let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));
-        self.end(group, turn, verdict, 0).await
-    }
-
-    async fn engine_away(&self, turn: &BegunTurn, error: &RuntimeError) -> Result<Next, StoreError> {
-        let refusals = self.engine_refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if refusals == 0 {
-            tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
-        }
-        let step = ENGINE_BACKOFF[usize::try_from(refusals).unwrap_or(usize::MAX).min(ENGINE_BACKOFF.len() - 1)];
-        let at = self.later(Duration::from_secs(step.unsigned_abs()));
-        let failure = Failure::new("container", FailureKind::Transport, error.to_string());
-        let end = EndTurn::Retry { failure, at: Some(at), counted: false, forget_session: false };
-        self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
-        Ok(Next::After(at))
-    }
-
-    async fn end(
-        &self,
-        group: &Group,
-        turn: &BegunTurn,
-        verdict: Verdict,
-        elapsed_ms: u64,
-    ) -> Result<Next, StoreError> {
-        let (end, next) = match verdict {
-            Verdict::Settled | Verdict::SettledSilently => {
-                tracing::info!(elapsed_ms, "turn settled");
-                (EndTurn::Settled, Next::More)
-            }
-            Verdict::Retry { failure, after } => {
-                let at = self.later(after);
-                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn failed; it is tried again");
-                (EndTurn::Retry { failure, at: Some(at), counted: true, forget_session: false }, Next::After(at))
-            }
-            Verdict::ForgetSession { failure } => {
-                tracing::info!(code = %failure.code, "the conversation is gone; starting a new one");
-                (EndTurn::Retry { failure, at: None, counted: false, forget_session: true }, Next::More)
-            }
-            Verdict::GiveUp { failure, spoke } => {
-                tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");
-                (self.give_up(group, turn, failure, spoke).await, Next::More)
-            }
-        };
-        self.store.end_turn(turn.id.clone(), end, self.clock.now()).await?;
-        self.outbound.look();
-        Ok(next)
-    }
-
-    /// The chat is told; of a task that fails again and again, once and when it is paused.
-    async fn give_up(&self, group: &Group, turn: &BegunTurn, failure: Failure, spoke: bool) -> EndTurn {
-        let (sentence, pause_task) = match turn.task() {
-            None => (Some(phrases::failure(&failure, group.provider, spoke)), false),
-            Some(run) => match after_failure(run.failures) {
-                AfterFailure::Tell => (Some(phrases::task_failure(&failure, group.provider, &run.task)), false),
-                AfterFailure::Pause => {
-                    (Some(phrases::task_paused(&failure, group.provider, &run.task, run.failures + 1)), true)
-                }
-                AfterFailure::Quiet => (None, false),
-            },
-        };
-        let notice = match sentence {
-            Some(sentence) => chunk(&sentence, self.outbound.max_text_bytes(&group.chat).await),
-            None => Vec::new(),
-        };
-        if pause_task {
-            self.tasks_changed.tell();
-        }
-        EndTurn::GaveUp { failure, notice, pause_task }
-    }
-
-    fn later(&self, wait: Duration) -> Timestamp {
-        self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
-    }
 }
 
-fn attempt_of(turn: &BegunTurn) -> Attempt {
+/// A turn within its time limit of which nothing has been heard for too long.
+fn stalled(limit: Duration) -> Failure {
+    let failure = Failure::new("container", FailureKind::Timeout, format!("no sign of life for {} s", limit.as_secs()));
+    Failure { code: "CONTAINER_STALLED".to_owned(), ..failure }
+}
+
+pub(super) fn attempt_of(turn: &BegunTurn) -> Attempt {
     Attempt::new(turn.attempt, turn.conversation().is_some())
 }

@@ -55,6 +55,7 @@ impl Rig {
             access: FolderAccess::ORDINARY,
             generation: 1,
             image: &image,
+            image_id: "sha256:1",
             timezone: "UTC",
             placeholders: &[],
             additional_mounts: &[],

@@ -3,6 +3,7 @@
 
 mod crash;
 mod stage;
+mod stop;
 mod tasks;
 mod theatre;
 

@@ -23,12 +23,14 @@ use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
 use longshore::queue::dispatch::{Wakes, dispatch};
+use longshore::route::Words;
 use longshore::schedule::Changed;
 use longshore::schedule::run::Scheduler;
 use longshore::stop::Stop;
 use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
 use longshore::turn::run::TurnRunner;
+use longshore::turn::stops::Stops;
 use longshore_protocol::channel::ChatMessage;
 use longshore_protocol::{PROTOCOL_VERSION, TurnRequest};
 use tempfile::TempDir;
@@ -56,6 +58,27 @@ pub(crate) struct Stage {
 /// Every message that reached the chat, with its id, over crashes as well.
 type Delivered = Arc<Mutex<Vec<(String, String)>>>;
 
+/// What a stage opens with.
+struct Opening {
+    protocol: u32,
+    start: i64,
+    fuse: Option<Fuse>,
+    stall_limit: Duration,
+    delivered: Delivered,
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self {
+            protocol: PROTOCOL_VERSION,
+            start: START,
+            fuse: None,
+            stall_limit: Duration::from_secs(900),
+            delivered: Delivered::default(),
+        }
+    }
+}
+
 /// When a stage opens, in seconds since the epoch: 2027-01-15T08:00:00Z.
 const START: i64 = 1_800_000_000;
 pub(crate) const GROUPS: &str = r#"{"test:1": {"name": "Family", "folder": "family", "trigger": "@Andy", "added_at": "x", "requiresTrigger": false}}"#;
@@ -69,7 +92,7 @@ impl Stage {
         protocol: u32,
         otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
     ) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), protocol, Arc::new(otherwise), START, None, Delivered::default()).await
+        Self::open(tempfile::tempdir().unwrap(), Arc::new(otherwise), Opening { protocol, ..Opening::default() }).await
     }
 
     /// A host whose store dies at a commit.
@@ -77,25 +100,21 @@ impl Stage {
         fuse: Fuse,
         otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
     ) -> Self {
-        Self::open(
-            tempfile::tempdir().unwrap(),
-            PROTOCOL_VERSION,
-            Arc::new(otherwise),
-            START,
-            Some(fuse),
-            Delivered::default(),
-        )
-        .await
+        let opening = Opening { fuse: Some(fuse), ..Opening::default() };
+        Self::open(tempfile::tempdir().unwrap(), Arc::new(otherwise), opening).await
     }
 
-    async fn open(
-        folder: TempDir,
-        protocol: u32,
-        otherwise: Script,
-        start: i64,
-        fuse: Option<Fuse>,
-        delivered: Delivered,
+    /// A host that waits no longer than this for a sign of life.
+    pub(crate) async fn impatient(
+        stall_limit: Duration,
+        otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static,
     ) -> Self {
+        let opening = Opening { stall_limit, ..Opening::default() };
+        Self::open(tempfile::tempdir().unwrap(), Arc::new(otherwise), opening).await
+    }
+
+    async fn open(folder: TempDir, otherwise: Script, opening: Opening) -> Self {
+        let Opening { protocol, start, fuse, stall_limit, delivered } = opening;
         let root: PathBuf = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("data")).unwrap();
         let (clock, hands) = Clock::manual(Timestamp::from_second(start).unwrap());
@@ -113,13 +132,15 @@ impl Stage {
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
         let wakes = Wakes::default();
+        let stops = Stops::default();
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
-            assistant: "Andy".into(),
+            words: Words { assistant: "Andy".into(), stop: "/stop".into() },
+            stops: stops.clone(),
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());
@@ -132,7 +153,10 @@ impl Stage {
                 timezone: "UTC".into(),
                 idle_timeout: Duration::from_secs(600),
                 max_idle: 16,
+                memory_bytes: None,
             },
+            groups.clone(),
+            wakes.clone(),
         );
         let changed = Changed::default();
         let written = Snapshots::new(root.join("data/ipc"), store.clone(), groups.clone(), clock.clone());
@@ -170,6 +194,8 @@ impl Stage {
             time_zone: TimeZone::UTC,
             max_messages: 100,
             time_limit: Duration::from_secs(1800),
+            stall_limit,
+            stops,
             codex_model: None,
             engine_refusals: AtomicU32::new(0),
         });
@@ -193,7 +219,8 @@ impl Stage {
     pub(crate) async fn crash(mut self, otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static) -> Self {
         self.tasks.shutdown().await;
         let now = self.hands.now().as_second();
-        Self::open(self.folder, PROTOCOL_VERSION, Arc::new(otherwise), now, None, self.delivered).await
+        let opening = Opening { start: now, delivered: self.delivered, ..Opening::default() };
+        Self::open(self.folder, Arc::new(otherwise), opening).await
     }
 
     /// The same, and nobody starts it again for so long.

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use longshore::container::{
     Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, RuntimeError,
 };
-use longshore_protocol::{RunnerCommand, RunnerEvent, TurnRequest};
+use longshore_protocol::{Failure, FailureKind, RunnerCommand, RunnerEvent, TurnRequest};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +25,8 @@ pub(crate) enum Line {
     Asks(String, String),
     /// Does nothing for so long.
     Pause(Duration),
+    /// Works until it is told to stop, and says that it has.
+    UntilStopped,
     /// Ends.
     Die { code: i64, out_of_memory: bool },
 }
@@ -75,6 +77,18 @@ impl ContainerRuntime for Theatre {
         })
     }
 
+    async fn attach(&self, _id: &ContainerId) -> Result<Attached, RuntimeError> {
+        Err(RuntimeError::Unavailable("the play is over".into()))
+    }
+
+    async fn memory_of(&self, _id: &ContainerId) -> Result<u64, RuntimeError> {
+        Ok(100 * 1024 * 1024)
+    }
+
+    async fn memory_total(&self) -> Result<u64, RuntimeError> {
+        Ok(1024 * 1024 * 1024)
+    }
+
     async fn remove(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
         Ok(())
     }
@@ -90,7 +104,7 @@ async fn play(
     writes: mpsc::Sender<Bytes>,
     ended: oneshot::Sender<Exit>,
 ) {
-    let ready = RunnerEvent::Ready { protocol: actors.protocol, agent_version: "stage".into() };
+    let ready = RunnerEvent::Ready { protocol: actors.protocol, agent_version: "stage".into(), running: None };
     let line = |event: &RunnerEvent| Bytes::from(serde_json::to_string(event).unwrap() + "\n");
     let _ = writes.send(line(&ready)).await;
     let mut lines = BufReader::new(commands).lines();
@@ -111,6 +125,13 @@ async fn play(
                     let unfinished = folder.join(format!("{name}.json.tmp"));
                     std::fs::write(&unfinished, text).unwrap();
                     std::fs::rename(unfinished, folder.join(format!("{name}.json"))).unwrap();
+                }
+                Line::UntilStopped => {
+                    let stopped = lines.next_line().await.unwrap().unwrap();
+                    let stop = RunnerCommand::Stop { turn: request.turn.clone() };
+                    assert_eq!(serde_json::from_str::<RunnerCommand>(&stopped).unwrap(), stop);
+                    let failure = Failure::new("claude", FailureKind::Stopped, "stopped");
+                    drop(writes.send(line(&RunnerEvent::Failed { turn: request.turn.clone(), failure })).await);
                 }
                 Line::Pause(time) => tokio::time::sleep(time).await,
                 Line::Die { code, out_of_memory } => {

@@ -98,6 +98,7 @@ mod tests {
             access: crate::container::mounts::FolderAccess::MAIN,
             generation: 1,
             image: "longshore-agent:latest",
+            image_id: "sha256:1",
             timezone: "UTC",
             placeholders: &[],
             additional_mounts: &[],

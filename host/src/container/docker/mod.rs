@@ -15,7 +15,7 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum as State, SystemVersion};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StatsOptionsBuilder,
 };
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use longshore_protocol::{LABEL_CLAUDE, LABEL_CODEX, LABEL_PROTOCOL, PROTOCOL_VERSION};
@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::failure::{in_words, is_server_error, runtime_error};
-use super::spec::{ContainerSpec, LABEL_GROUP, LABEL_ROOT};
+use super::spec::{ContainerSpec, LABEL_GROUP, LABEL_ROOT, LABEL_SPEC};
 use super::{Attached, ContainerId, ContainerRuntime, Existing, ImageInfo, Output, RuntimeError};
 
 /// How long the engine may take to begin an answer. Streams run on past it.
@@ -37,7 +37,14 @@ const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 pub struct DockerRuntime {
     host: String,
     client: OnceLock<Docker>,
-    processors: OnceCell<u32>,
+    machine: OnceCell<Machine>,
+}
+
+/// What the engine runs on.
+#[derive(Debug, Clone, Copy)]
+struct Machine {
+    processors: u32,
+    memory_bytes: u64,
 }
 
 impl DockerRuntime {
@@ -46,7 +53,7 @@ impl DockerRuntime {
     #[must_use]
     pub fn new(docker_host: Option<&str>) -> Self {
         let host = docker_host.filter(|host| !host.is_empty()).unwrap_or(DEFAULT_SOCKET);
-        Self { host: host.to_owned(), client: OnceLock::new(), processors: OnceCell::new() }
+        Self { host: host.to_owned(), client: OnceLock::new(), machine: OnceCell::new() }
     }
 
     /// The API client.
@@ -61,14 +68,15 @@ impl DockerRuntime {
         Ok(self.client.get_or_init(|| client).clone())
     }
 
-    /// How many processors the engine has; asked once.
-    async fn processors(&self, docker: &Docker) -> Result<u32, RuntimeError> {
+    /// What the engine runs on; asked once. One that does not say gets no lowered limit.
+    async fn machine(&self, docker: &Docker) -> Result<Machine, RuntimeError> {
         let ask = async || {
             let info = docker.info().await.map_err(runtime_error)?;
-            // An engine that does not say gets no lowered limit.
-            Ok(info.ncpu.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0).unwrap_or(u32::MAX))
+            let processors = info.ncpu.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+            let memory_bytes = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+            Ok(Machine { processors: processors.unwrap_or(u32::MAX), memory_bytes: memory_bytes.unwrap_or(u64::MAX) })
         };
-        self.processors.get_or_try_init(ask).await.copied()
+        self.machine.get_or_try_init(ask).await.copied()
     }
 }
 
@@ -77,7 +85,7 @@ impl ContainerRuntime for DockerRuntime {
     async fn ping(&self) -> Result<String, RuntimeError> {
         let docker = self.client()?;
         let version = docker.version().await.map_err(runtime_error)?;
-        self.processors(&docker).await?;
+        self.machine(&docker).await?;
         Ok(engine_name(&version))
     }
 
@@ -102,7 +110,7 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn start(&self, spec: &ContainerSpec) -> Result<Attached, RuntimeError> {
         let docker = self.client()?;
-        let processors = self.processors(&docker).await?;
+        let processors = self.machine(&docker).await?.processors;
         let body = create::body(spec, processors);
         let name = format!("{}-{}", spec.name_prefix, &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let image = spec.image.clone();
@@ -116,6 +124,29 @@ impl ContainerRuntime for DockerRuntime {
         let (attached, mut unclaimed) = handed_over.await.map_err(lost)??;
         unclaimed.keep();
         Ok(attached)
+    }
+
+    async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError> {
+        let docker = self.client()?;
+        let streams = attach(&docker, &id.0).await.map_err(runtime_error)?;
+        Ok(attached(docker, id.clone(), streams))
+    }
+
+    async fn memory_of(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
+        // Without `one_shot` the engine takes a second to measure the processors as well.
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let docker = self.client()?;
+        let stats = Box::pin(docker.stats(&id.0, Some(options))).next().await;
+        let stats = stats.transpose().map_err(runtime_error)?.and_then(|stats| stats.memory_stats);
+        let Some(stats) = stats else { return Ok(0) };
+        // cgroup v2 and v1 name it differently; it is the file cache that nobody has used for long.
+        let counts = stats.stats.unwrap_or_default();
+        let cache = counts.get("inactive_file").or_else(|| counts.get("total_inactive_file"));
+        Ok(stats.usage.unwrap_or_default().saturating_sub(cache.copied().unwrap_or_default()))
+    }
+
+    async fn memory_total(&self) -> Result<u64, RuntimeError> {
+        Ok(self.machine(&self.client()?).await?.memory_bytes)
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
@@ -161,10 +192,14 @@ async fn run(
 }
 
 async fn attach_and_start(docker: &Docker, id: &str) -> Result<AttachContainerResults, bollard::errors::Error> {
-    let options = AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
-    let streams = docker.attach_container(id, Some(options)).await?;
+    let streams = attach(docker, id).await?;
     docker.start_container(id, None).await?;
     Ok(streams)
+}
+
+async fn attach(docker: &Docker, id: &str) -> Result<AttachContainerResults, bollard::errors::Error> {
+    let options = AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
+    docker.attach_container(id, Some(options)).await
 }
 
 fn attached(docker: Docker, id: ContainerId, streams: AttachContainerResults) -> Attached {
@@ -237,6 +272,7 @@ fn existing(summary: ContainerSummary) -> Option<Existing> {
     Some(Existing {
         id: ContainerId(summary.id?),
         group: labels.get(LABEL_GROUP).and_then(|group| group.parse().ok()),
+        spec: labels.get(LABEL_SPEC).cloned(),
         running: matches!(summary.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)),
     })
 }

@@ -8,3 +8,7 @@ ALTER TABLE turns ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 
 -- Whether the group's agent was told that what it said could not be delivered.
 ALTER TABLE outbox ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+
+-- A message that asks for the turn to be stopped: what was said up to it is no longer answered.
+ALTER TABLE messages ADD COLUMN stops INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX messages_stopping ON messages (chat, seq) WHERE stops = 1;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::closed::{Tell, close_at_stop, settled};
 use super::{Begin, BeginTurn, BegunTurn, CoveredMessage, Subject};
 use crate::store::tasks::{begin_run, task_of_turn};
 use crate::store::{millis, sessions, timestamp};
@@ -32,6 +33,9 @@ enum Look {
 }
 
 pub(super) fn begin_turn(connection: &Connection, begin: &BeginTurn, now: Timestamp) -> rusqlite::Result<Begin> {
+    if close_at_stop(connection, &begin.group, &begin.chat, Tell::Yes, now)? {
+        return Ok(Begin::Stopped);
+    }
     let messages = match waiting(connection, begin, "first_seq IS NOT NULL", now)? {
         Look::None => new_turn(connection, begin)?,
         look => look,
@@ -77,11 +81,7 @@ fn waiting(connection: &Connection, begin: &BeginTurn, kind: &str, now: Timestam
 
 /// A turn that is not a row yet, over every message since the last ended turn.
 fn new_turn(connection: &Connection, begin: &BeginTurn) -> rusqlite::Result<Look> {
-    let cursor: i64 = connection
-        .prepare_cached("SELECT settled_seq FROM cursors WHERE group_id = ?1")?
-        .query_row([begin.group.as_str()], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0);
+    let cursor = settled(connection, &begin.group)?;
     let wakes: bool = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE chat = ?1 AND wakes = 1 AND seq > ?2)")?
         .query_row(params![begin.chat, cursor], |row| row.get(0))?;
@@ -158,7 +158,8 @@ fn start(
         .query_row([&begin.chat], |row| row.get(0))
         .optional()?;
     let Ok(id) = id.parse() else { return Err(rusqlite::Error::InvalidColumnName("turns.id".into())) };
-    Ok(BegunTurn { id, attempt, subject, channel, session })
+    let settled = settled(connection, &begin.group)?;
+    Ok(BegunTurn { id, attempt, subject, channel, session, settled })
 }
 
 fn covered(

@@ -5,6 +5,7 @@
 //! between; a task's turn moves no cursor, and its run ends with it.
 
 mod begin;
+mod closed;
 mod end;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use longshore_protocol::{Failure, GroupId, ProviderKind, SessionId, TurnId, Usag
 use rusqlite::params;
 
 use self::begin::begin_turn;
+use self::closed::close_all;
 use self::end::end_turn;
 use super::outbox::{OutboxKind, insert};
 use super::tasks::TaskRun;
@@ -36,6 +38,8 @@ pub struct BeginTurn {
 pub enum Begin {
     /// Nothing waits.
     Nothing,
+    /// Somebody had said to stop: what waited has ended, and there is a sentence to deliver.
+    Stopped,
     /// A failed turn waits for its time.
     NotBefore(Timestamp),
     /// This turn runs now; its row says so.
@@ -55,6 +59,8 @@ pub struct BegunTurn {
     pub channel: Option<String>,
     /// The group's conversation.
     pub session: Option<SessionId>,
+    /// Up to which message everything had ended when it began: a `/stop` up to there is none for it.
+    pub settled: i64,
 }
 
 /// What a turn is for.
@@ -129,6 +135,17 @@ pub enum EndTurn {
         /// Whether the conversation is forgotten.
         forget_session: bool,
     },
+    /// It waits for long, because a provider said so; the chat is told when it hears of it first.
+    Postponed {
+        /// Why it failed.
+        failure: Failure,
+        /// The earliest time.
+        at: Timestamp,
+        /// What the chat is told, in pieces that its channel can carry.
+        notice: Vec<String>,
+    },
+    /// Somebody stopped it. It is over, and so is everything that was said up to the `/stop`; the chat is told.
+    Stopped,
     /// It is over without success; the chat is told.
     GaveUp {
         /// Why it failed.
@@ -221,6 +238,15 @@ impl Store {
     /// What the store says.
     pub async fn end_turn(&self, turn: TurnId, end: EndTurn, now: Timestamp) -> Result<(), StoreError> {
         self.run(move |connection| end_turn(connection, &turn, &end, now)).await
+    }
+
+    /// Ends everything that waits in the group's chat, as a `/stop` would, and tells the chat; whether
+    /// anything waited. What runs is not touched.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn stop_waiting(&self, group: GroupId, chat: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.run(move |connection| close_all(connection, &group, &chat, now)).await
     }
 
     /// The turns that are marked running: at start, those that the last host left; of one group if it is given.

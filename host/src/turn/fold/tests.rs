@@ -110,7 +110,7 @@ fn events_of_another_turn_are_only_noted() {
     let effects = folded([
         RunnerEvent::Message { turn: other.clone(), text: "late".into() },
         RunnerEvent::Finished { turn: other },
-        RunnerEvent::Ready { protocol: 1, agent_version: "1".into() },
+        RunnerEvent::Ready { protocol: 1, agent_version: "1".into(), running: None },
     ]);
     assert!(effects.iter().all(|effect| matches!(effect, Effect::Note(_))), "{effects:?}");
     assert_eq!(effects.len(), 3);
@@ -125,15 +125,14 @@ fn nothing_counts_after_the_end() {
     let mut after = fold.handle(finished());
     after.extend(fold.handle(message("more")));
     after.extend(fold.handle(failed(FailureKind::Internal)));
-    after.extend(fold.lost(failure(FailureKind::Internal)));
     assert!(after.iter().all(|effect| matches!(effect, Effect::Note(_))), "{after:?}");
-    assert_eq!(after.len(), 4);
+    assert_eq!(after.len(), 3);
 }
 
 #[test]
 fn a_turn_whose_container_died_has_an_end() {
     let dead = failure(FailureKind::OutOfMemory);
-    assert_eq!(fold().lost(dead.clone()), [Effect::End(Verdict::GiveUp { failure: dead, spoke: false })]);
+    assert_eq!(fold().lost(dead.clone()), Verdict::GiveUp { failure: dead, spoke: false });
 }
 
 #[test]
@@ -168,18 +167,21 @@ fn a_turn_is_tried_five_times_with_doubling_waits() {
 }
 
 #[test]
-fn the_providers_wish_to_wait_is_respected_unless_people_would_wait_for_hours() {
+fn the_providers_wish_to_wait_is_respected_and_told_if_people_would_wait_for_long() {
     let wish = |seconds| {
         let failure = Failure { retry_after_seconds: Some(seconds), ..failure(FailureKind::RateLimited) };
         match verdict(Outcome::Failed(failure), Said::Nothing, first()) {
-            Verdict::Retry { after, .. } => Some(after),
+            Verdict::Retry { after, .. } => Some((after.as_secs(), "silent")),
+            Verdict::Postpone { after, .. } => Some((after.as_secs(), "told")),
             _ => None,
         }
     };
-    assert_eq!(wish(1), Some(Duration::from_secs(5)));
-    assert_eq!(wish(90), Some(Duration::from_secs(90)));
-    assert_eq!(wish(900), Some(LONGEST_WAIT));
-    assert_eq!(wish(901), None);
+    assert_eq!(wish(1), Some((5, "silent")));
+    assert_eq!(wish(90), Some((90, "silent")));
+    assert_eq!(wish(LONGEST_SILENT_WAIT.as_secs()), Some((900, "silent")));
+    assert_eq!(wish(901), Some((901, "told")));
+    assert_eq!(wish(LONGEST_WAIT.as_secs()), Some((691_200, "told")));
+    assert_eq!(wish(LONGEST_WAIT.as_secs() + 1), None);
     assert_eq!(wish(u64::MAX), None);
 }
 
@@ -193,13 +195,43 @@ fn a_conversation_that_is_gone_or_too_long_is_forgotten_once() {
     }
 }
 
+#[test]
+fn a_turn_that_somebody_stopped_is_neither_tried_again_nor_a_failure() {
+    for event in [failed(FailureKind::Stopped), failed(FailureKind::Transport)] {
+        let mut fold = fold();
+        let _ = fold.handle(message("hi"));
+        fold.stop();
+        assert_eq!(fold.handle(event), [Effect::End(Verdict::Stopped)]);
+    }
+    let mut fold = fold();
+    let _ = fold.handle(message("hi"));
+    fold.stop();
+    assert_eq!(fold.handle(finished()), [Effect::End(Verdict::Settled)], "it was faster than the stop");
+}
+
+#[test]
+fn a_runner_that_is_stopped_by_nobody_in_the_chat_runs_the_turn_again() {
+    let effects = fold().handle(failed(FailureKind::Stopped));
+    assert!(matches!(effects[..], [Effect::End(Verdict::Retry { .. })]), "{effects:?}");
+}
+
+proptest! {
+    #[test]
+    fn a_wait_is_stretched_by_a_fourth_at_most_and_always_alike(id in "[a-z0-9]{1,20}", attempt in 1u32..6, seconds in 0u64..700_000) {
+        let (id, wait): (TurnId, _) = (id.parse().unwrap(), Duration::from_secs(seconds));
+        let spread_out = spread(&id, attempt, wait);
+        prop_assert!(spread_out >= wait && spread_out <= wait + (wait / 4).min(Duration::from_secs(30)));
+        prop_assert_eq!(spread_out, spread(&id, attempt, wait));
+    }
+}
+
 fn any_event() -> impl Strategy<Value = RunnerEvent> {
     prop_oneof![
         3 => prop_oneof![Just("hi"), Just("<internal>x</internal>"), Just("")].prop_map(message),
         1 => Just(finished()),
         1 => proptest::sample::select(KINDS.to_vec()).prop_map(failed),
         1 => Just(RunnerEvent::Finished { turn: "other".parse().unwrap() }),
-        1 => Just(RunnerEvent::Ready { protocol: 1, agent_version: String::new() }),
+        1 => Just(RunnerEvent::Ready { protocol: 1, agent_version: String::new(), running: None }),
     ]
 }
 
@@ -212,7 +244,9 @@ proptest! {
     ) {
         let mut fold = TurnFold::new(turn(), Attempt::new(number, continued));
         let mut effects: Vec<_> = events.into_iter().flat_map(|event| fold.handle(event)).collect();
-        effects.extend(fold.lost(failure(FailureKind::Transport)));
+        if !fold.has_ended() {
+            effects.push(Effect::End(fold.lost(failure(FailureKind::Transport))));
+        }
         let ends: Vec<_> = effects.iter().filter(|effect| matches!(effect, Effect::End(_))).collect();
         prop_assert_eq!(ends.len(), 1);
         if effects.iter().any(|effect| matches!(effect, Effect::Say(_))) {

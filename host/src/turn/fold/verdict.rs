@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use longshore_protocol::{Failure, FailureKind};
+use longshore_protocol::{Failure, FailureKind, TurnId};
+use sha2::{Digest, Sha256};
 
 /// How often a turn is tried at most, the first time included.
 pub const MAX_ATTEMPTS: u32 = 5;
 /// The wait after the first attempt; doubled after each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// The longest wait that a provider may ask for and get.
-///
-/// Beyond it people are told when to come back, rather than left without a word for hours.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// The longest wait that people are not told about.
+pub const LONGEST_SILENT_WAIT: Duration = Duration::from_secs(15 * 60);
+/// The longest wait that a provider may ask for and get: a weekly limit and a day. Beyond it people are
+/// told to come back themselves.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(8 * 24 * 3600);
+/// By how much a wait is stretched at most, so that groups that failed together do not come back together:
+/// by its fourth part, and by half a minute.
+const SPREAD: (u32, Duration) = (4, Duration::from_secs(30));
 
 /// What is to become of a turn that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,15 @@ pub enum Verdict {
         /// How long to wait.
         after: Duration,
     },
+    /// As [`Verdict::Retry`], after a wait of hours: the chat is told, once.
+    Postpone {
+        /// Why it failed.
+        failure: Failure,
+        /// How long to wait.
+        after: Duration,
+    },
+    /// Somebody stopped it.
+    Stopped,
     /// The conversation can't be continued: forget its session and run the turn again at once.
     ///
     /// Not counted, and comes once at most: the next run has no session to forget.
@@ -99,11 +113,22 @@ pub fn verdict(outcome: Outcome, said: Said, attempt: Attempt) -> Verdict {
         return Verdict::ForgetSession { failure };
     }
     let after = wait(&failure, attempt.number);
-    if failure.kind.retryable() && attempt.number < attempt.most && after <= LONGEST_WAIT {
-        Verdict::Retry { failure, after }
-    } else {
+    if !failure.kind.retryable() || attempt.number >= attempt.most || after > LONGEST_WAIT {
         Verdict::GiveUp { failure, spoke: false }
+    } else if after > LONGEST_SILENT_WAIT {
+        Verdict::Postpone { failure, after }
+    } else {
+        Verdict::Retry { failure, after }
     }
+}
+
+/// The wait with its jitter, decided by the turn and its attempt alone.
+#[must_use]
+pub fn spread(turn: &TurnId, attempt: u32, wait: Duration) -> Duration {
+    let (part, most) = SPREAD;
+    let hash = Sha256::new().chain_update(turn.as_str()).chain_update(attempt.to_le_bytes()).finalize();
+    let share = hash.iter().take(2).fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+    wait + (wait / part).min(most) * share / 0x1_0000
 }
 
 /// The provider's wish, and not less than 5 s, 10 s, 20 s … after the first, second, third attempt …

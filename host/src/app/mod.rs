@@ -1,7 +1,9 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
+mod engine;
+mod upstream;
+
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +15,15 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::broker::login::{self, ChatGptLogin};
-use crate::broker::{Broker, ChatGpt, Upstreams};
+pub use self::upstream::LOGIN;
+use self::upstream::{chatgpt, start_rehearsal};
+use crate::broker::login::ChatGptLogin;
+use crate::broker::{Broker, Upstreams};
 use crate::channel::Channel;
 use crate::channel::adapter::Adapter;
 use crate::channel::console::Console;
 use crate::clock::Clock;
-use crate::config::{BaseUrl, ChannelSetting, Config};
+use crate::config::{ChannelSetting, Config};
 use crate::container::ContainerRuntime;
 use crate::container::installation::Installation;
 use crate::container::resident::{ResidentSettings, Residents};
@@ -37,6 +41,7 @@ use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
+use crate::route::Words;
 use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
 use crate::socket::SocketFile;
@@ -44,19 +49,14 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
+use crate::turn::stops::Stops;
 
-/// How long running turns may take to end once the host is told to stop.
-const DRAIN: Duration = Duration::from_secs(60);
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
 /// How long a refresh of the ChatGPT login may take to end: longer than its own limit.
 const SETTLE: Duration = Duration::from_secs(35);
 /// Events of one channel that are not stored yet; beyond them the channel waits.
 const INBOX: usize = 1024;
-/// Idle residents kept at most.
-const MAX_IDLE_RESIDENTS: usize = 16;
-/// Between looks at an engine that did not answer at start.
-const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
 /// What a host is started with.
 pub struct Options {
@@ -80,6 +80,10 @@ pub struct App {
     drain: Stop,
     /// Everything else ends.
     stop: Stop,
+    /// How long running turns may take to end.
+    drain_limit: Duration,
+    /// How long containers wait for the next host.
+    keep_warm: Duration,
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
     login: Option<Arc<ChatGptLogin>>,
@@ -111,6 +115,11 @@ impl App {
         };
         let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
+        let groups = watch.subscribe();
+        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let wakes = Wakes::default();
+        let stops = Stops::default();
         let residents = Arc::new(Residents::new(
             runtime.clone(),
             broker,
@@ -119,25 +128,24 @@ impl App {
                 image: config.container_image.clone(),
                 timezone,
                 idle_timeout: config.idle_timeout,
-                max_idle: MAX_IDLE_RESIDENTS,
+                max_idle: config.max_warm_containers,
+                memory_bytes: config.resident_memory_mebibytes.map(|mebibytes| mebibytes * 1024 * 1024),
             },
+            groups.clone(),
+            wakes.clone(),
         ));
-
-        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
-        let groups = watch.subscribe();
-        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
 
         let console = Arc::new(Console::new(clock.clone()));
         let channels = channels(&config, &root, &console);
         let outbound = Outbound::new(channels.clone(), store.clone());
-        let wakes = Wakes::default();
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
-            assistant: config.assistant_name.clone(),
+            words: Words { assistant: config.assistant_name.clone(), stop: config.stop_word.clone() },
+            stops: stops.clone(),
         };
         let changed = Changed::default();
         let ipc = root.join("data/ipc");
@@ -180,7 +188,7 @@ impl App {
             tasks.spawn(named("channel", async move { channel.listen(inbox, stop).await }));
         }
         tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
-        tasks.spawn(named("residents", ok(tend(residents.clone(), runtime.clone(), stop.clone()))));
+        tasks.spawn(named("residents", ok(engine::tend(residents.clone(), runtime.clone(), stop.clone()))));
 
         let runner = Arc::new(TurnRunner {
             store: store.clone(),
@@ -193,6 +201,8 @@ impl App {
             time_zone: config.time_zone.clone(),
             max_messages: config.max_messages_per_prompt.get(),
             time_limit: config.container_timeout,
+            stall_limit: config.container_stall_timeout,
+            stops: stops.clone(),
             codex_model: config.codex.model.clone(),
             mailroom: mailroom.clone(),
             snapshots: snapshots.clone(),
@@ -218,6 +228,8 @@ impl App {
             outbound,
             residents: residents.clone(),
             runtime,
+            stops,
+            clock: clock.clone(),
             tasks: TaskDoor { mailroom, snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
             assistant: config.assistant_name,
             rehearsal: rehearsal.is_some(),
@@ -225,14 +237,28 @@ impl App {
         });
         let listener = UnixListener::from_std(listener)?;
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
-        Ok(Self { tasks, dispatch, drain, stop, residents, rehearsal, login, _lock: lock, _socket: socket })
+        let (drain_limit, keep_warm) = (config.drain_limit, config.keep_warm);
+        Ok(Self {
+            tasks,
+            dispatch,
+            drain,
+            stop,
+            drain_limit,
+            keep_warm,
+            residents,
+            rehearsal,
+            login,
+            _lock: lock,
+            _socket: socket,
+        })
     }
 
-    /// Runs until `until` is told to stop or a task dies, then lets running turns end and closes.
+    /// Runs until `until` is told to stop or a task dies, then lets running turns end and closes. If
+    /// `restart` was told, too, warm containers are left to the next host.
     ///
     /// # Errors
     /// Names the task that died.
-    pub async fn run(mut self, until: Stop) -> anyhow::Result<()> {
+    pub async fn run(mut self, until: Stop, restart: Stop) -> anyhow::Result<()> {
         let died = tokio::select! {
             () = until.cancelled() => None,
             Some(ended) = self.tasks.join_next() => Some(death(ended)),
@@ -243,7 +269,7 @@ impl App {
         };
         tracing::info!("stopping: running turns may end");
         self.drain.cancel();
-        if tokio::time::timeout(DRAIN, &mut self.dispatch).await.is_err() {
+        if tokio::time::timeout(self.drain_limit, &mut self.dispatch).await.is_err() {
             tracing::warn!("turns still run; they are recovered at the next start");
             self.dispatch.abort();
         }
@@ -252,7 +278,8 @@ impl App {
         if tokio::time::timeout(CLOSE, close).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
-        self.residents.close().await;
+        let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
+        self.residents.close(next_host.then_some(self.keep_warm)).await;
         if let Some(login) = &self.login
             && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
         {
@@ -311,35 +338,6 @@ pub fn lock(root: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-async fn start_rehearsal() -> anyhow::Result<Rehearsal> {
-    let rehearsal = Rehearsal::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .await
-        .context("the rehearsal server cannot start")?;
-    tracing::warn!(address = %rehearsal.address(), "REHEARSAL: a stand-in answers, no model is asked");
-    Ok(rehearsal)
-}
-
-/// Where the ChatGPT login of codex lies, under the root.
-pub const LOGIN: &str = "data/login/codex";
-/// Where an operator may have put one by hand.
-const SEEDED_LOGIN: &str = "data/codex/main/.codex/auth.json";
-
-fn chatgpt(config: &Config, root: &Path, clock: &Clock) -> ChatGpt {
-    let token_url = config.codex.refresh_url.clone().unwrap_or_else(BaseUrl::chatgpt_token);
-    let login = ChatGptLogin::new(root.join(LOGIN), token_url, clock.clone());
-    match login.adopt(&root.join(SEEDED_LOGIN)) {
-        // A warning, because an agent can write there, too: the operator should know the account.
-        Ok(true) => {
-            let account = login::describe(login.directory()).map(|login| login.account).unwrap_or_default();
-            tracing::warn!(from = SEEDED_LOGIN, to = LOGIN, account, "took over a ChatGPT login");
-        }
-        Ok(false) => {}
-        Err(error) => tracing::warn!(from = SEEDED_LOGIN, %error, "a ChatGPT login could not be taken over"),
-    }
-    let base = config.codex.chatgpt_base_url.clone().unwrap_or_else(BaseUrl::chatgpt);
-    ChatGpt { base, login }
-}
-
 fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {
     config
         .channels
@@ -353,36 +351,4 @@ fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn
             }
         })
         .collect()
-}
-
-/// Looks at the engine once it answers, so that what is wrong is in the log before the first message,
-/// and then keeps the residents.
-async fn tend(residents: Arc<Residents>, runtime: Arc<dyn ContainerRuntime>, stop: Stop) {
-    let mut told = false;
-    let look = async {
-        loop {
-            match residents.ready_engine().await {
-                Ok(()) => return,
-                Err(error) => {
-                    if !told {
-                        tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
-                        told = true;
-                    }
-                    tokio::time::sleep(ENGINE_RETRY).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => return,
-        () = look => {}
-    }
-    match runtime.ping().await {
-        Ok(engine) => tracing::info!(engine, "container engine"),
-        Err(error) => tracing::warn!(%error, "container engine"),
-    }
-    if let Err(error) = residents.check_image().await {
-        tracing::error!(%error, "agent image");
-    }
-    residents.tend(stop).await;
 }

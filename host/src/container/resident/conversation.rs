@@ -1,0 +1,171 @@
+//! A warm container, as the turn that holds it talks to it.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use longshore_protocol::{Failure, FailureKind, GroupId, PROTOCOL_VERSION, RunnerCommand, RunnerEvent};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::{Attached, ContainerId, Exit, RuntimeError, output};
+use crate::broker::BrokerLink;
+use crate::broker::access::SignIn;
+use crate::groups::Group;
+
+/// How long a container may take until its runner says `ready`.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+/// Events of a runner that nobody has read yet; beyond them the container waits.
+const EVENTS: usize = 256;
+
+/// A warm container, held by the turn that uses it or kept idle.
+pub struct Resident {
+    pub(super) id: ContainerId,
+    pub(super) group: GroupId,
+    pub(super) generation: u64,
+    pub(super) idle_since: Instant,
+    sign_in: SignIn,
+    memory_bytes: u64,
+    stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    events: mpsc::Receiver<RunnerEvent>,
+    exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
+    ready: bool,
+    _pump: AbortOnDropHandle<()>,
+    _link: BrokerLink,
+}
+
+/// What a resident is besides its container's streams.
+pub(super) struct Belongings {
+    /// Whose it is.
+    pub(super) group: GroupId,
+    /// Generation of the group that it was started for.
+    pub(super) generation: u64,
+    /// How its provider signs in.
+    pub(super) sign_in: SignIn,
+    /// Its memory limit.
+    pub(super) memory_bytes: u64,
+    /// Its way to the broker.
+    pub(super) link: BrokerLink,
+}
+
+impl Resident {
+    pub(super) fn new(attached: Attached, belongings: Belongings) -> Self {
+        let Belongings { group, generation, sign_in, memory_bytes, link } = belongings;
+        let (sender, events) = mpsc::channel(EVENTS);
+        let pump = tokio::spawn(output::pump(attached.output, sender, group.clone()));
+        Self {
+            id: attached.id,
+            group,
+            generation,
+            idle_since: Instant::now(),
+            sign_in,
+            memory_bytes,
+            stdin: attached.stdin,
+            events,
+            exit: attached.exit,
+            ready: false,
+            _pump: AbortOnDropHandle::new(pump),
+            _link: link,
+        }
+    }
+
+    /// Whether it was started for the group as it is now, and still runs as far as is known.
+    pub(super) fn fits(&self, group: &Group, sign_in: SignIn) -> bool {
+        self.generation == group.generation && self.sign_in == sign_in && self.lives()
+    }
+
+    /// Whether it still runs, as far as is known.
+    pub(super) fn lives(&self) -> bool {
+        !self.events.is_closed()
+    }
+
+    /// Greets a runner that another host started; whether it is one of ours and has nothing to do. What it
+    /// still had to say of its last turn is dropped.
+    pub(super) async fn greet(&mut self, limit: Duration) -> bool {
+        let greeted = async {
+            if self.command(&RunnerCommand::Hello).await.is_err() {
+                return false;
+            }
+            while let Some(event) = self.events.recv().await {
+                if let RunnerEvent::Ready { protocol, running, .. } = event {
+                    return protocol == PROTOCOL_VERSION && running.is_none();
+                }
+            }
+            false
+        };
+        self.ready = tokio::time::timeout(limit, greeted).await.unwrap_or(false);
+        self.ready
+    }
+
+    /// The engine's id of the container.
+    #[must_use]
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Writes one command line.
+    ///
+    /// # Errors
+    /// The failure of the turn, if the container takes no input any more.
+    pub async fn command(&mut self, command: &RunnerCommand) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(command).map_err(|error| internal(error.to_string()))?;
+        line.push(b'\n');
+        let written = async {
+            self.stdin.write_all(&line).await?;
+            self.stdin.flush().await
+        };
+        match written.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(&error.to_string()).await),
+        }
+    }
+
+    /// The runner's next event; the first one of a container is checked to be a fitting `ready`.
+    ///
+    /// # Errors
+    /// The failure of the turn, if the container ended or does not speak our protocol.
+    pub async fn event(&mut self) -> Result<RunnerEvent, Failure> {
+        if self.ready {
+            return match self.events.recv().await {
+                Some(event) => Ok(event),
+                None => Err(self.lost("its output ended").await),
+            };
+        }
+        match tokio::time::timeout(READY_LIMIT, self.events.recv()).await {
+            Ok(Some(ready @ RunnerEvent::Ready { protocol: PROTOCOL_VERSION, .. })) => {
+                self.ready = true;
+                Ok(ready)
+            }
+            Ok(Some(event)) => Err(Failure::new(
+                "image",
+                FailureKind::Config,
+                format!(
+                    "the runner began with {event:?} and not with protocol {PROTOCOL_VERSION}; run `longshore image build`"
+                ),
+            )),
+            Ok(None) => Err(self.lost("it ended before it was ready").await),
+            Err(_) => Err(Failure::new("container", FailureKind::Transport, "the runner was not ready in 30 s")),
+        }
+    }
+
+    /// Why the container is no longer there.
+    async fn lost(&mut self, symptom: &str) -> Failure {
+        let exit = tokio::time::timeout(Duration::from_secs(5), &mut self.exit).await;
+        // A future that has ended may not be polled again.
+        self.exit = Box::pin(std::future::pending());
+        match exit {
+            Ok(Ok(Exit { code: 137, out_of_memory: true })) => {
+                let limit = self.memory_bytes / (1024 * 1024);
+                Failure::new("container", FailureKind::OutOfMemory, format!("killed at its limit of `{limit} MiB`"))
+            }
+            Ok(Ok(Exit { code, .. })) => internal(format!("{symptom}; the container exited with status {code}")),
+            Ok(Err(error)) => Failure::new("container", FailureKind::Transport, error.to_string()),
+            Err(_) => internal(format!("{symptom}; the container still runs")),
+        }
+    }
+}
+
+fn internal(message: String) -> Failure {
+    Failure::new("container", FailureKind::Internal, message)
+}

@@ -1,0 +1,154 @@
+//! How a group gets its container: a new one, or the one that the last host left running.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::tz::TimeZone;
+
+use super::super::mounts::{self, FolderAccess, Mount};
+use super::super::spec::{ContainerSpec, LABEL_SPEC, Limits, SpecInput};
+use super::super::{Existing, RuntimeError};
+use super::conversation::{Belongings, Resident};
+use super::{Residents, Seat};
+use crate::broker::access::SignIn;
+use crate::groups::{ApprovalPolicy, Group};
+
+/// How long a runner that another host started may take to answer.
+const GREETING_LIMIT: Duration = Duration::from_secs(2);
+
+impl Residents {
+    /// Looks, once, at what the last host left behind: a container that is what this host would start now,
+    /// and has nothing to do, is taken over; every other one with this installation's label is removed.
+    ///
+    /// # Errors
+    /// When the engine does not answer; the next call tries again.
+    pub async fn ready_engine(&self) -> Result<(), RuntimeError> {
+        self.looked
+            .get_or_try_init(async || {
+                let found = self.runtime.list(&self.settings.installation.root_hash).await?;
+                let ours = |existing: &Existing| self.holds(&existing.id);
+                let taken = join_all(found.iter().filter(|existing| !ours(existing)).map(|it| self.take_over(it)));
+                let taken = taken.await.into_iter().collect::<Result<Vec<bool>, _>>()?;
+                let kept = taken.iter().filter(|kept| **kept).count();
+                if !taken.is_empty() {
+                    let removed = taken.len() - kept;
+                    tracing::info!(kept, removed, "looked at the containers that the last host left");
+                }
+                Ok(())
+            })
+            .await
+            .copied()
+    }
+
+    /// Whether the container was taken over; otherwise it is gone.
+    async fn take_over(&self, existing: &Existing) -> Result<bool, RuntimeError> {
+        if let Some(resident) = self.adopt(existing).await {
+            let group = existing.group.as_ref().filter(|group| !self.locked().contains_key(group));
+            if let Some(group) = group {
+                tracing::info!(%group, container = %existing.id, "took over a warm container");
+                self.locked().insert(group.clone(), Seat::Idle(Box::new(resident)));
+                return Ok(true);
+            }
+        }
+        self.runtime.remove(&existing.id).await?;
+        Ok(false)
+    }
+
+    /// The resident that the container can be, if it is what this host would start and has nothing to do.
+    async fn adopt(&self, existing: &Existing) -> Option<Resident> {
+        let groups = self.groups.borrow().groups.clone();
+        let group = groups.by_id(existing.group.as_ref()?)?;
+        let sign_in = self.broker.sign_in(group).ok()?;
+        let spec = self.spec(group, sign_in).await.ok()?;
+        if !existing.running || existing.spec.as_deref() != spec.labels.get(LABEL_SPEC).map(String::as_str) {
+            return None;
+        }
+        let belongings = self.belongings(group, sign_in, &spec).await.ok()?;
+        let attached = self.runtime.attach(&existing.id).await.ok()?;
+        let mut resident = Resident::new(attached, belongings);
+        resident.greet(GREETING_LIMIT).await.then_some(resident)
+    }
+
+    /// A new container of the group.
+    pub(super) async fn start(&self, group: &Group, sign_in: SignIn) -> Result<Resident, RuntimeError> {
+        self.ready_engine().await?;
+        let spec = self.spec(group, sign_in).await?;
+        let belongings = self.belongings(group, sign_in, &spec).await?;
+        let attached = self.runtime.start(&spec).await?;
+        tracing::info!(container = %attached.id, group = %group.id, "container started");
+        Ok(Resident::new(attached, belongings))
+    }
+
+    /// What the group's container is.
+    async fn spec(&self, group: &Group, sign_in: SignIn) -> Result<ContainerSpec, RuntimeError> {
+        let settings = &self.settings;
+        let installation = &settings.installation;
+        let image = group.container.image.as_deref().unwrap_or(&settings.image);
+        let image_id = self.runtime.image(image).await?.id;
+        let login: Vec<Mount> = match (sign_in, self.broker.login_directory()) {
+            (SignIn::MountedLogin, Some(source)) => {
+                vec![mounts::login(installation, source).map_err(|error| refused(&error))?]
+            }
+            _ => Vec::new(),
+        };
+        let placeholders = self.broker.placeholders();
+        Ok(ContainerSpec::new(&SpecInput {
+            installation,
+            group: &group.id,
+            access: folder_access(group),
+            generation: group.generation,
+            image,
+            image_id: &image_id,
+            timezone: group.timezone.as_ref().and_then(TimeZone::iana_name).unwrap_or(&settings.timezone),
+            placeholders: &placeholders,
+            additional_mounts: &login,
+            limits: limits(group),
+        }))
+    }
+
+    /// Makes the folders and opens the way to the broker.
+    async fn belongings(
+        &self,
+        group: &Group,
+        sign_in: SignIn,
+        spec: &ContainerSpec,
+    ) -> Result<Belongings, RuntimeError> {
+        let installation = &self.settings.installation;
+        let (owned, id) = (installation.clone(), group.id.clone());
+        let prepared = tokio::task::spawn_blocking(move || mounts::prepare(&owned, &id)).await;
+        prepared.map_err(|error| refused(&error))?.map_err(|error| refused(&error))?;
+        let directory = installation.broker_folder(&group.id);
+        let owner = Some((installation.uid, installation.gid));
+        let link = self.broker.open(&group.id, &directory, owner, sign_in).map_err(|error| refused(&error))?;
+        Ok(Belongings {
+            group: group.id.clone(),
+            generation: group.generation,
+            sign_in,
+            memory_bytes: spec.limits.memory_bytes,
+            link,
+        })
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> RuntimeError {
+    RuntimeError::Refused(error.to_string())
+}
+
+fn folder_access(group: &Group) -> FolderAccess {
+    match (group.approval, group.is_main) {
+        (ApprovalPolicy::Readonly, _) => FolderAccess::OBSERVER,
+        (ApprovalPolicy::Auto | ApprovalPolicy::Full, true) => FolderAccess::MAIN,
+        (ApprovalPolicy::Auto | ApprovalPolicy::Full, false) => FolderAccess::ORDINARY,
+    }
+}
+
+/// The operator's limits over the defaults.
+fn limits(group: &Group) -> Limits {
+    let default = Limits::default();
+    let milli_cpus = group.container.nano_cpus.map(|nano| u32::try_from(nano / 1_000_000).unwrap_or(u32::MAX));
+    Limits {
+        memory_bytes: group.container.memory_bytes.unwrap_or(default.memory_bytes),
+        milli_cpus: milli_cpus.unwrap_or(default.milli_cpus),
+        pids: group.container.pids.unwrap_or(default.pids),
+    }
+}
