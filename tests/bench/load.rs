@@ -59,6 +59,7 @@ fn message(number: usize) -> NewMessage {
         received_at: now,
         route: "context: no trigger".into(),
         wakes: false,
+        stops: false,
     }
 }
 

@@ -30,5 +30,5 @@ async fn main() -> anyhow::Result<()> {
         terminate.recv().await;
         told.cancel();
     });
-    app.run(stop).await
+    app.run(stop, Stop::new()).await
 }

@@ -76,6 +76,18 @@ impl ContainerRuntime for Stub {
         Ok(())
     }
 
+    async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError> {
+        Err(RuntimeError::Refused(format!("`{id}` ended with its host")))
+    }
+
+    async fn memory_of(&self, _id: &ContainerId) -> Result<u64, RuntimeError> {
+        Ok(1024 * 1024)
+    }
+
+    async fn memory_total(&self) -> Result<u64, RuntimeError> {
+        Ok(1024 * 1024 * 1024)
+    }
+
     async fn list(&self, _root_hash: &str) -> Result<Vec<Existing>, RuntimeError> {
         Ok(Vec::new())
     }
@@ -89,7 +101,8 @@ struct Runner {
 impl Runner {
     /// Until its stdin is closed, which is when the host lets go of it.
     async fn serve(self, commands: DuplexStream) {
-        self.write(&RunnerEvent::Ready { protocol: PROTOCOL_VERSION, agent_version: "stub".into() }).await;
+        self.write(&RunnerEvent::Ready { protocol: PROTOCOL_VERSION, agent_version: "stub".into(), running: None })
+            .await;
         let mut lines = BufReader::new(commands).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             let at = nanoseconds();
