@@ -18,6 +18,7 @@ pub(super) struct Counts {
     turns: i64,
     retried: i64,
     incomplete: i64,
+    given_up: i64,
     petitions: i64,
     runs: i64,
     dead: i64,
@@ -33,7 +34,8 @@ impl Counts {
             starts: platform.starts,
             turns: count("SELECT count(*) FROM turns")?,
             retried: count("SELECT count(*) FROM turns WHERE attempt > 1")?,
-            incomplete: count("SELECT count(*) FROM turns WHERE state = 'gave_up'")?,
+            incomplete: count("SELECT count(*) FROM turns WHERE state = 'gave_up' AND said = 1")?,
+            given_up: count("SELECT count(*) FROM turns WHERE state = 'gave_up' AND said = 0")?,
             petitions: count("SELECT count(*) FROM petitions")?,
             runs: count("SELECT count(*) FROM runs WHERE outcome IN ('ok', 'failed')")?,
             dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
@@ -43,9 +45,12 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messages, sends, starts, turns, retried, incomplete, petitions, runs, dead } = self;
+        let Self { messages, sends, starts, turns, retried, incomplete, given_up, petitions, runs, dead } = self;
         write!(f, "adapter starts {starts}, messages {messages}, sends {sends}, dead letters {dead}; ")?;
-        write!(f, "turns {turns}, tried again {retried}, interrupted after a word {incomplete}; ")?;
+        write!(
+            f,
+            "turns {turns}, tried again {retried}, interrupted after a word {incomplete}, given up or called off {given_up}; "
+        )?;
         write!(f, "petitions {petitions}, runs of tasks {runs}")
     }
 }
