@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use crate::ours;
 use crate::table::Samples;
 
-/// How long an idle host is watched.
-const WATCH: Duration = Duration::from_secs(40);
+/// How long an idle host is watched: longer than its rarest sweep.
+const WATCH: Duration = Duration::from_secs(65);
 /// Until it has settled.
 const SETTLE: Duration = Duration::from_secs(5);
 /// Messages of a turn in the large store.
