@@ -20,6 +20,8 @@ const LIMIT: f64 = 1_000_000.0 / 1024.0;
 const TEN_MINUTES: f64 = 600.0;
 /// Files that may be open at the end beyond those after the warm-up: connections come and go.
 const MORE_FILES: usize = 32;
+/// From so many seconds on a run says something about growth.
+const LONG: u64 = 300;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the process had at a moment.
@@ -64,10 +66,13 @@ fn main() -> anyhow::Result<ExitCode> {
         ))?;
     }
     let slope = slope(&samples) * TEN_MINUTES;
+    // Caches fill in the first minutes, and files are opened for groups that are met for the first time.
+    let long = seconds >= LONG;
     let grows = slope > LIMIT;
     let leaks = samples[samples.len() - 1].files > samples[0].files + MORE_FILES;
-    say(&format!("slope   {slope:+.0} KiB in ten minutes, target <= {LIMIT:.0}: {}", verdict(!grows)))?;
-    say(&format!("files   {}", verdict(!leaks)))?;
+    let judged = |met: bool| if long { verdict(met) } else { "not judged, the run is too short" };
+    say(&format!("slope   {slope:+.0} KiB in ten minutes, target <= {LIMIT:.0}: {}", judged(!grows)))?;
+    say(&format!("files   {}", judged(!leaks)))?;
     say(&format!("CPU     {:.1} % of one processor", share * 100.0))?;
 
     std::fs::write(file.with_extension("stop"), "")?;
@@ -78,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let repeats = Ledger::repeats(&file)?;
     say(&format!("ledger  {ledger}"))?;
     say(&format!("sent twice {repeats}: {}", verdict(repeats == 0)))?;
-    let good = !grows && !leaks && ledger.balances() && repeats == 0;
+    let good = !(long && (grows || leaks)) && ledger.balances() && repeats == 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
