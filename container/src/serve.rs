@@ -73,7 +73,8 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     // It is made by the first launch that needs it.
     let _ = std::fs::remove_dir_all(&scratch);
     drop(runner);
-    writer.join();
+    // The task that reads commands still has to let go of the writer, on this very thread.
+    tokio::task::spawn_blocking(|| writer.join()).await.context("the writer cannot be waited for")?;
     Ok(())
 }
 
@@ -101,6 +102,8 @@ fn inputs(emitter: Emitter) -> anyhow::Result<mpsc::Receiver<Input>> {
                 _ = term.recv() => Input::Closed,
                 _ = int.recv() => Input::Closed,
                 () = emitter.closed() => Input::Closed,
+                // The runner leaves by itself.
+                () = sender.closed() => break,
             };
             let last = input == Input::Closed;
             if sender.send(input).await.is_err() || last {

@@ -1,5 +1,9 @@
 //! Delivery: outbox rows leave here, in order per chat, and nowhere else.
 
+mod agenda;
+mod backoff;
+mod link;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,20 +11,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use longshore_protocol::channel::LinkState;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use self::agenda::{Agenda, Step};
+pub use self::link::{Gap, Link};
 use crate::channel::{Channel, SendError};
 use crate::clock::Clock;
 use crate::stop::Stop;
 use crate::store::outbox::OutboxHead;
 use crate::store::{Store, StoreError};
 
-/// How often a message is tried before it is a dead letter.
-const MAX_ATTEMPTS: u32 = 8;
 /// How long a chat waits whose channel has no way to it, unless the channel comes up before.
 const PARKED: Duration = Duration::from_secs(30);
-/// How long the loop waits at most: catches a lost wake.
+/// Between looks at the whole outbox: catches a lost wake.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How long a store that cannot say or write now is left alone.
+const RETRY: Duration = Duration::from_secs(1);
 /// How large a text may be when no channel says otherwise, in bytes.
 const DEFAULT_TEXT_BYTES: usize = 4096;
 
@@ -35,37 +41,48 @@ struct Shared {
     links: Mutex<HashMap<String, Link>>,
     /// Counts turns that ended and messages that were sent, for whoever follows one.
     moved: watch::Sender<u64>,
-    /// Channels that came up since the loop looked last.
-    came_up: Mutex<HashSet<String>>,
+    /// What the loop has not seen yet.
+    news: Mutex<News>,
 }
 
-/// A channel's link to its platform, as it last reported it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The state; `None` before the first report.
-    pub state: Option<LinkState>,
-    /// One sentence for the operator.
-    pub detail: Option<String>,
+/// What happened since the loop looked last.
+#[derive(Default)]
+struct News {
+    /// Any chat may have something new.
+    everywhere: bool,
+    /// These chats may.
+    chats: HashSet<String>,
+    /// Channels that came up.
+    came_up: HashSet<String>,
 }
 
 impl Outbound {
     /// The way to these channels.
     #[must_use]
     pub fn new(channels: Vec<Arc<dyn Channel>>, store: Store) -> Self {
-        let links =
-            channels.iter().map(|channel| (channel.name().to_owned(), Link { state: None, detail: None })).collect();
+        let links = channels.iter().map(|channel| (channel.name().to_owned(), Link::default())).collect();
         Self(Arc::new(Shared {
             channels,
             store,
             wake: Notify::new(),
             links: Mutex::new(links),
-            came_up: Mutex::default(),
+            news: Mutex::default(),
             moved: watch::Sender::default(),
         }))
     }
 
-    /// There may be something new in the outbox, or a turn has ended.
+    /// There may be something new anywhere in the outbox.
     pub fn look(&self) {
+        self.tell(|news| news.everywhere = true);
+    }
+
+    /// There may be something new for this chat, or a turn of its group has ended.
+    pub fn look_at(&self, chat: &str) {
+        self.tell(|news| _ = news.chats.insert(chat.to_owned()));
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut News)) {
+        what(&mut self.0.news.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.wake.notify_one();
         self.0.moved.send_modify(|count| *count += 1);
     }
@@ -76,14 +93,15 @@ impl Outbound {
         self.0.moved.subscribe()
     }
 
-    /// A channel reported its link.
-    pub fn link_changed(&self, channel: &str, state: LinkState, detail: Option<String>) {
-        let link = Link { state: Some(state), detail };
-        self.0.links.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.to_owned(), link);
+    /// A channel reported its link; gives the gap that ends with that.
+    pub fn link_changed(&self, channel: &str, state: LinkState, detail: Option<String>, now: Timestamp) -> Option<Gap> {
+        let mut links = self.0.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let gap = links.entry(channel.to_owned()).or_default().report(state, detail, now);
+        drop(links);
         if state == LinkState::Up {
-            self.0.came_up.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.to_owned());
-            self.look();
+            self.tell(|news| _ = news.came_up.insert(channel.to_owned()));
         }
+        gap
     }
 
     /// Every channel with its link, by name.
@@ -131,39 +149,44 @@ impl Outbound {
 /// # Errors
 /// When the store is closed or damaged; a store that cannot write now is waited for.
 pub async fn deliver(outbound: Outbound, clock: Clock, stop: Stop) -> anyhow::Result<()> {
-    let mut loop_state =
-        Loop { outbound, clock, sending: JoinSet::new(), busy: HashSet::new(), parked: HashMap::new() };
+    let mut sending =
+        Sending { outbound, clock, stop: stop.clone(), agenda: Agenda::default(), under_way: JoinSet::new() };
+    // The first tick comes at once: what a dead host left is looked at.
+    let mut sweep = tokio::time::interval(SWEEP);
     loop {
-        loop_state.unpark();
-        let next = match loop_state.start_due().await {
+        let next = match sending.start_due().await {
             Ok(next) => next,
             Err(StoreError::Stalled(cause)) => {
                 tracing::error!(cause, "the outbox cannot be read now");
-                Some(Duration::from_secs(1))
+                sending.outbound.look();
+                tokio::time::sleep(RETRY).await;
+                continue;
             }
             Err(error) => return Err(error.into()),
         };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = loop_state.outbound.0.wake.notified() => {}
-            Some(sent) = loop_state.sending.join_next() => loop_state.sent(sent)?,
-            () = tokio::time::sleep(next.map_or(SWEEP, |next| next.min(SWEEP))) => {}
+            () = sending.outbound.0.wake.notified() => {}
+            Some(sent) = sending.under_way.join_next() => sending.sent(sent)?,
+            _ = sweep.tick() => sending.outbound.look(),
+            () = tokio::time::sleep(next.unwrap_or(SWEEP)) => {}
+        }
+        while let Some(sent) = sending.under_way.try_join_next() {
+            sending.sent(sent)?;
         }
     }
-    while let Some(sent) = loop_state.sending.join_next().await {
-        loop_state.sent(sent)?;
+    while let Some(sent) = sending.under_way.join_next().await {
+        sending.sent(sent)?;
     }
     Ok(())
 }
 
-struct Loop {
+struct Sending {
     outbound: Outbound,
     clock: Clock,
-    sending: JoinSet<Sent>,
-    /// Chats whose head is being sent.
-    busy: HashSet<String>,
-    /// Chats whose channel has no way to them: the channel's name, and until when they wait.
-    parked: HashMap<String, (String, Timestamp)>,
+    stop: Stop,
+    agenda: Agenda,
+    under_way: JoinSet<Sent>,
 }
 
 /// The end of one try.
@@ -174,92 +197,102 @@ struct Sent {
     recorded: Result<(), StoreError>,
 }
 
-impl Loop {
-    fn unpark(&mut self) {
-        let up = std::mem::take(&mut *self.outbound.0.came_up.lock().unwrap_or_else(PoisonError::into_inner));
-        let now = self.clock.now();
-        self.parked.retain(|_, (channel, until)| !up.contains(channel) && *until > now);
-    }
-
-    /// Starts a send for every chat whose head is due, and says how long the next one has to wait.
+impl Sending {
+    /// Starts a send for every chat that is due and whose head is, and says how long the next one has to wait.
     async fn start_due(&mut self) -> Result<Option<Duration>, StoreError> {
+        let news = std::mem::take(&mut *self.outbound.0.news.lock().unwrap_or_else(PoisonError::into_inner));
+        let store = self.outbound.0.store.clone();
+        for channel in news.came_up {
+            self.agenda.came_up(&channel);
+        }
+        let all = if news.everywhere { store.outbox_chats().await? } else { Vec::new() };
+        for chat in news.chats.into_iter().chain(all) {
+            self.agenda.look(chat);
+        }
         let now = self.clock.now();
-        let mut next: Option<Timestamp> = None;
-        for head in self.outbound.0.store.outbox_heads().await? {
-            let chat = &head.message.chat;
-            if self.busy.contains(chat) {
-                continue;
+        loop {
+            let due = self.agenda.due(now);
+            if due.is_empty() {
+                break;
             }
-            let parked_until = self.parked.get(chat).map(|(_, until)| *until);
-            match parked_until.into_iter().chain(head.not_before).max() {
-                Some(at) if at > now => next = Some(next.map_or(at, |next| next.min(at))),
-                _ => self.send(head),
+            for head in store.outbox_heads(due).await? {
+                let channel = self.outbound.find(head.channel.as_deref(), &head.message.chat);
+                let name = channel.as_ref().map_or_else(String::new, |channel| channel.name().to_owned());
+                if self.agenda.consider(&head.message.chat, &name, head.not_before, now) == Step::Send {
+                    self.send(head, name, channel);
+                }
             }
         }
-        Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()))
+        Ok(self.agenda.next().map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()))
     }
 
-    fn send(&mut self, head: OutboxHead) {
-        let channel = self.outbound.find(head.channel.as_deref(), &head.message.chat);
-        self.busy.insert(head.message.chat.clone());
-        let (store, clock) = (self.outbound.0.store.clone(), self.clock.clone());
-        self.sending.spawn(async move {
+    fn send(&mut self, head: OutboxHead, name: String, channel: Option<Arc<dyn Channel>>) {
+        let (store, clock, stop) = (self.outbound.0.store.clone(), self.clock.clone(), self.stop.clone());
+        self.under_way.spawn(async move {
             let result = match &channel {
                 Some(channel) => channel.send(&head.message).await,
                 None => Err(SendError::Unavailable("no channel has this chat".into())),
             };
-            let channel = channel.map_or_else(String::new, |channel| channel.name().to_owned());
             let parked = matches!(result, Err(SendError::Unavailable(_)));
-            let recorded = record(&store, &clock, &head, result).await;
-            Sent { chat: head.message.chat, channel, parked, recorded }
+            let recorded = record(&store, &clock, &stop, &head, result).await;
+            Sent { chat: head.message.chat, channel: name, parked, recorded }
         });
     }
 
-    fn sent(&mut self, sent: Result<Sent, tokio::task::JoinError>) -> anyhow::Result<()> {
+    fn sent(&mut self, sent: Result<Sent, JoinError>) -> anyhow::Result<()> {
         let sent = sent?;
-        self.busy.remove(&sent.chat);
         self.outbound.0.moved.send_modify(|count| *count += 1);
         if let Err(error) = sent.recorded {
             // The row is still pending: it is sent again with the same message id.
             tracing::error!(%error, chat = sent.chat, "what became of a message could not be recorded");
         }
-        if sent.parked {
-            let until = self.clock.now().checked_add(PARKED).unwrap_or(Timestamp::MAX);
-            self.parked.insert(sent.chat, (sent.channel, until));
-        }
+        let until = sent.parked.then(|| self.clock.now().checked_add(PARKED).unwrap_or(Timestamp::MAX));
+        self.agenda.sent(&sent.chat, &sent.channel, until);
         Ok(())
     }
 }
 
+/// Records what became of a message. A store that cannot write now is asked again for as long as the host
+/// runs: sending the message again would not help.
 async fn record(
     store: &Store,
     clock: &Clock,
+    stop: &Stop,
     head: &OutboxHead,
     result: Result<(), SendError>,
 ) -> Result<(), StoreError> {
     let OutboxHead { message, attempts, .. } = head;
-    let now = clock.now();
-    let id = message.outbox_id;
-    match result {
-        Ok(()) => store.outbox_sent(id, now).await,
+    let (id, chat, now) = (message.outbox_id, &message.chat, clock.now());
+    let failed = match result {
+        Ok(()) => None,
         Err(SendError::Unavailable(cause)) => {
-            tracing::debug!(outbox = id, chat = message.chat, cause, "a message waits for its channel");
-            Ok(())
+            tracing::debug!(outbox = id, chat, cause, "a message waits for its channel");
+            return Ok(());
         }
-        Err(SendError::Temporary(error)) if attempts + 1 < MAX_ATTEMPTS => {
-            let wait = Duration::from_secs(2 << attempts.min(&7));
-            let at = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-            tracing::warn!(outbox = id, chat = message.chat, error, %at, "a message was not sent; it is tried again");
-            store.outbox_failed(id, error, Some(at), now).await
+        Err(SendError::Temporary(error)) => Some((error, backoff::retry_after(&message.message_id, *attempts))),
+        Err(SendError::Permanent(error)) => Some((error, None)),
+    };
+    let failed = failed.map(|(error, wait)| {
+        let at = wait.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX));
+        match at {
+            Some(at) => tracing::warn!(outbox = id, chat, error, %at, "a message was not sent; it is tried again"),
+            None => tracing::error!(outbox = id, chat, error, "a message could not be sent; it is a dead letter"),
         }
-        Err(SendError::Temporary(error) | SendError::Permanent(error)) => {
-            tracing::error!(
-                outbox = id,
-                chat = message.chat,
-                error,
-                "a message could not be sent; it is a dead letter"
-            );
-            store.outbox_failed(id, error, None, now).await
+        (error, at)
+    });
+    loop {
+        let recorded = match &failed {
+            None => store.outbox_sent(id, now).await,
+            Some((error, at)) => store.outbox_failed(id, error.clone(), *at, now).await,
+        };
+        let Err(StoreError::Stalled(cause)) = &recorded else { return recorded };
+        tracing::error!(outbox = id, chat, cause, "what became of a message cannot be recorded now");
+        tokio::select! {
+            () = stop.cancelled() => return recorded,
+            () = tokio::time::sleep(RETRY) => {}
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! Intake: what channels report becomes rows, and rows become wakes.
 //!
-//! A message is routed against the groups as they are now, queued for storing in the order in which
-//! it came, and reported as stored only after its commit.
+//! A message is routed against the groups as they are now, stored in the order in which it came, and
+//! reported as stored only after its commit. What came while a commit was under way shares the next one.
+//! While the store cannot write, nothing more is taken: the channel waits, and with it its platform.
+
+mod changes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +20,14 @@ use crate::deliver::Outbound;
 use crate::groups::watch::Snapshot;
 use crate::queue::dispatch::Wakes;
 use crate::route::{Authorship, Route, Words, route};
-use crate::store::messages::{NewMessage, Recorded};
-use crate::store::{Answer, Store, StoreError};
+use crate::store::messages::{Arrival, NewMessage, Recorded};
+use crate::store::{Store, StoreError};
 use crate::turn::stops::Stops;
 
-/// How long a message waits before storing it is tried again.
+/// How long what a channel brought waits before storing it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How many messages share a commit at most.
+const BATCH: usize = 256;
 
 /// What intake works with; one clone a channel.
 #[derive(Clone)]
@@ -43,20 +48,58 @@ pub struct Intake {
     pub stops: Stops,
 }
 
+/// Messages on their way into one commit.
+#[derive(Default)]
+struct Batch {
+    arrivals: Vec<Arrival>,
+    /// For each arrival: what it does if it is new, and who waits for it.
+    waiting: Vec<(Option<Rouse>, oneshot::Sender<Stored>)>,
+}
+
+/// What a new message does besides being there.
+enum Rouse {
+    /// It wakes the group.
+    Wake(GroupId),
+    /// It stops the group's turn.
+    Stop(GroupId),
+}
+
 impl Intake {
     /// Takes a channel's events until the channel ends.
     pub async fn run(self, channel: String, mut events: mpsc::Receiver<ChannelEvent>) {
-        while let Some(event) = events.recv().await {
-            match event {
-                ChannelEvent::Message { message, stored } => self.message(&channel, *message, stored).await,
-                ChannelEvent::Chat { chat, name, is_group } => {
-                    let now = self.clock.now();
-                    if let Err(error) = self.store.touch_chat(chat, channel.clone(), Some(name), is_group, now).await {
-                        tracing::warn!(channel, %error, "a chat's name could not be stored");
-                    }
+        let mut taken = Vec::new();
+        while events.recv_many(&mut taken, BATCH).await > 0 {
+            let mut batch = Batch::default();
+            for event in taken.drain(..) {
+                if let ChannelEvent::Message { message, stored } = event {
+                    let (arrival, wakes) = self.arrival(&channel, *message).await;
+                    batch.arrivals.push(arrival);
+                    batch.waiting.push((wakes, stored));
+                } else {
+                    // What changes a message must find it.
+                    self.store_all(std::mem::take(&mut batch)).await;
+                    self.other(&channel, event).await;
                 }
-                ChannelEvent::Status { state, detail } => self.status(&channel, state, detail),
             }
+            self.store_all(batch).await;
+        }
+    }
+
+    async fn other(&self, channel: &str, event: ChannelEvent) {
+        match event {
+            ChannelEvent::Message { .. } => {}
+            ChannelEvent::Edit { edit, stored } => self.edit(channel, *edit, stored).await,
+            ChannelEvent::Delete { deletion, stored } => self.delete(channel, *deletion, stored).await,
+            ChannelEvent::Chat { chat, name, is_group } => {
+                let now = self.clock.now();
+                let named = patiently(|| {
+                    self.store.touch_chat(chat.clone(), channel.to_owned(), Some(name.clone()), is_group, now)
+                });
+                if let Err(error) = named.await {
+                    tracing::warn!(channel, %error, "a chat's name could not be stored");
+                }
+            }
+            ChannelEvent::Status { state, detail } => self.status(channel, state, detail),
         }
     }
 
@@ -66,80 +109,108 @@ impl Intake {
             LinkState::Up => tracing::info!(channel, detail = detail_text, "channel up"),
             _ => tracing::warn!(channel, ?state, detail = detail_text, "channel not up"),
         }
-        self.outbound.link_changed(channel, state, detail);
+        if let Some(gap) = self.outbound.link_changed(channel, state, detail, self.clock.now()) {
+            let (from, until, seconds) = (gap.from, gap.until, gap.seconds());
+            tracing::warn!(channel, %from, %until, seconds, "gap: the channel was not up, and may have missed messages");
+        }
     }
 
-    async fn message(&self, channel: &str, message: ChatMessage, stored: oneshot::Sender<Stored>) {
-        let now = self.clock.now();
+    /// What is stored of a message, and the group that it wakes.
+    async fn arrival(&self, channel: &str, message: ChatMessage) -> (Arrival, Option<Rouse>) {
+        let at = self.clock.now();
         let groups = self.groups.borrow().groups.clone();
         let group = groups.by_chat(&message.chat);
-        let authorship = self.authorship(&message).await;
+        let authorship = Authorship {
+            sent_by_host: message.from_me && self.sent_by_host(&message.chat, &message.id).await,
+            replies_to_host: match &message.reply_to {
+                Some(id) => self.sent_by_host(&message.chat, id).await,
+                None => false,
+            },
+        };
         let route = route(group.map(Arc::as_ref), &message, &self.words, authorship);
         tracing::debug!(channel, chat = message.chat, id = message.id, %route, "message");
         let (Some(group), Route::Wake(_) | Route::Context(_) | Route::Stop) = (group, &route) else {
-            let touched = self.store.touch_chat(message.chat, channel.to_owned(), None, message.is_group, now).await;
-            match touched {
-                Ok(()) => drop(stored.send(Stored { seq: None })),
-                Err(error) => tracing::warn!(channel, %error, "a chat's activity could not be stored"),
-            }
+            let (chat, channel, is_group) = (message.chat, channel.to_owned(), message.is_group);
+            return (Arrival::Activity { chat, channel, is_group, at }, None);
+        };
+        let wakes = match route {
+            Route::Wake(_) => Some(Rouse::Wake(group.id.clone())),
+            Route::Stop => Some(Rouse::Stop(group.id.clone())),
+            _ => None,
+        };
+        (Arrival::Message(new_message(channel, message, &route, at)), wakes)
+    }
+
+    async fn sent_by_host(&self, chat: &str, id: &str) -> bool {
+        let asked = patiently(|| self.store.sent_by_host(chat.to_owned(), id.to_owned())).await;
+        asked.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the outbox could not be asked whether a message is ours");
+            false
+        })
+    }
+
+    /// Commits, then wakes the groups and answers the channel.
+    async fn store_all(&self, batch: Batch) {
+        if batch.arrivals.is_empty() {
             return;
-        };
-        let wakes = matches!(route, Route::Wake(_) | Route::Stop).then(|| group.id.clone());
-        let row = new_message(channel, message, &route, now);
-        // Queued here, so rows are in the order of arrival; waited for elsewhere, so a burst shares a commit.
-        match self.store.record(row.clone()).await {
-            Ok(answer) => drop(tokio::spawn(self.clone().committed(answer, row, wakes, stored))),
-            Err(error) => tracing::error!(channel, %error, "a message was not stored; the channel will bring it again"),
         }
-    }
-
-    async fn authorship(&self, message: &ChatMessage) -> Authorship {
-        let sent = async |id: &str| {
-            let sent = self.store.sent_by_host(message.chat.clone(), id.to_owned()).await;
-            sent.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the outbox could not be asked whether a message is ours");
-                false
-            })
-        };
-        Authorship {
-            sent_by_host: message.from_me && sent(&message.id).await,
-            replies_to_host: match &message.reply_to {
-                Some(id) => sent(id).await,
-                None => false,
-            },
-        }
-    }
-
-    /// Waits for the commit, then wakes the group and answers the channel. A store that cannot write
-    /// now is asked again: the channel's message waits, and with it whatever the channel holds back.
-    async fn committed(
-        self,
-        answer: Answer<Recorded>,
-        row: NewMessage,
-        wakes: Option<GroupId>,
-        stored: oneshot::Sender<Stored>,
-    ) {
-        let mut result = answer.committed().await;
-        while let Err(StoreError::Stalled(cause)) = &result {
-            tracing::error!(cause, "a message waits to be stored");
-            tokio::time::sleep(RETRY).await;
-            result = match self.store.record(row.clone()).await {
-                Ok(answer) => answer.committed().await,
-                Err(error) => Err(error),
-            };
-        }
-        match result {
+        let arrivals: Arc<[Arrival]> = batch.arrivals.into();
+        match patiently(|| self.store.arrive(arrivals.clone())).await {
             Ok(recorded) => {
-                if let (true, Some(group)) = (recorded.is_new, wakes) {
-                    if row.stops {
-                        self.stops.stop_up_to(&group, recorded.seq);
-                    }
-                    self.wakes.wake(group);
+                for ((wakes, stored), recorded) in batch.waiting.into_iter().zip(recorded) {
+                    self.stored(wakes, stored, recorded);
                 }
-                // The channel may have gone; the row is there all the same.
-                let _ = stored.send(Stored { seq: Some(recorded.seq) });
             }
-            Err(error) => tracing::error!(%error, "a message was not stored; the channel will bring it again"),
+            // One that the store refuses must not keep the others out.
+            Err(error) => {
+                tracing::error!(%error, count = arrivals.len(), "messages were not stored together");
+                for ((wakes, stored), arrival) in batch.waiting.into_iter().zip(arrivals.iter()) {
+                    let alone: Arc<[Arrival]> = [arrival.clone()].into();
+                    match patiently(|| self.store.arrive(alone.clone())).await {
+                        Ok(recorded) => self.stored(wakes, stored, recorded.into_iter().next().flatten()),
+                        Err(error) => {
+                            tracing::error!(%error, "a message was not stored; the channel will bring it again");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn stored(&self, rouse: Option<Rouse>, stored: oneshot::Sender<Stored>, recorded: Option<Recorded>) {
+        if let (Some(Recorded { is_new: true, seq }), Some(rouse)) = (recorded, rouse) {
+            let group = match rouse {
+                Rouse::Wake(group) => group,
+                Rouse::Stop(group) => {
+                    self.stops.stop_up_to(&group, seq);
+                    group
+                }
+            };
+            self.wakes.wake(group);
+        }
+        // The channel may have gone; the row is there all the same.
+        let _ = stored.send(Stored { seq: recorded.map(|recorded| recorded.seq) });
+    }
+}
+
+/// Asks a store that cannot write now again, for as long as it takes: what waits for it is nowhere else.
+async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> Result<T, StoreError> {
+    let mut refused: u64 = 0;
+    loop {
+        match ask().await {
+            Err(StoreError::Stalled(cause)) => {
+                refused += 1;
+                if refused.is_power_of_two() {
+                    tracing::error!(cause, refused, "the store cannot write now; what the channel brings waits");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            result => {
+                if refused > 0 && result.is_ok() {
+                    tracing::info!(refused, "the store writes again");
+                }
+                return result;
+            }
         }
     }
 }

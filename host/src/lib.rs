@@ -25,3 +25,4 @@ pub mod stop;
 pub mod store;
 pub mod telemetry;
 pub mod turn;
+pub mod upkeep;

@@ -104,7 +104,7 @@ impl Reload {
             Err(StoreError::Stalled(cause)) => tracing::warn!(cause, "the main group could not be told of a problem"),
             told => told?,
         }
-        self.outbound.look();
+        self.outbound.look_at(&main.chat);
         Ok(())
     }
 }

@@ -21,6 +21,10 @@ pub enum AdapterEvent {
     },
     /// Somebody said something. Answered by `ack` once it is stored.
     Message(Box<ChatMessage>),
+    /// Somebody changed what they had said. Answered by `ack` once that is stored.
+    Edit(Box<ChatEdit>),
+    /// Somebody took back what was said. Answered by `ack` once that is stored.
+    Delete(Box<ChatDeletion>),
     /// A chat exists, or was renamed.
     Chat {
         /// The chat's id.
@@ -94,6 +98,43 @@ pub struct ChatMessage {
     pub offline: bool,
 }
 
+/// A message of a chat says something else now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatEdit {
+    /// The platform's id of the edit itself, unique for this chat and sender.
+    pub id: String,
+    /// The chat.
+    pub chat: String,
+    /// Who edited; only a message of the same person is changed.
+    pub sender: String,
+    /// Another id of the same person on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_alt: Option<String>,
+    /// The platform's id of the message that is changed.
+    pub target: String,
+    /// What the message says now.
+    pub text: String,
+    /// When it was edited, RFC 3339; empty: now.
+    #[serde(default)]
+    pub timestamp: String,
+    /// Whether the platform marks it as addressed to the assistant now; absent: as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentions_me: Option<bool>,
+}
+
+/// A message of a chat was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatDeletion {
+    /// The platform's id of the deletion itself, unique for this chat and sender.
+    pub id: String,
+    /// The chat.
+    pub chat: String,
+    /// Who deleted: the person who had said it, or another who may, such as the chat's admin.
+    pub sender: String,
+    /// The platform's id of the message that is deleted.
+    pub target: String,
+}
+
 /// The state of a channel's link to its platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,13 +163,13 @@ pub enum LinkState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AdapterCommand {
-    /// The message is stored: acknowledge it to the platform now.
+    /// The message, edit or deletion is stored: acknowledge it to the platform now.
     Ack {
         /// The chat.
         chat: String,
         /// The sender.
         sender: String,
-        /// The platform's id of the message.
+        /// The platform's id of the message, edit or deletion.
         id: String,
     },
     /// Send this text; answered by `sent` or `send_failed`.
@@ -166,6 +207,20 @@ mod tests {
             r#"{"type":"message","id":"1","chat":"c","sender":"s","text":"hi","timestamp":"2026-01-31T12:00:00Z"}"#;
         let AdapterEvent::Message(message) = serde_json::from_str(line).unwrap() else { panic!("not a message") };
         assert!(!message.from_me && !message.offline && message.reply_to.is_none());
+    }
+
+    #[test]
+    fn an_edit_and_a_deletion_need_only_what_every_platform_has() {
+        let line = r#"{"type":"edit","id":"2","chat":"c","sender":"s","target":"1","text":"ho","later":"unknown"}"#;
+        let event: AdapterEvent = serde_json::from_str(line).unwrap();
+        let AdapterEvent::Edit(edit) = &event else { panic!("not an edit: {event:?}") };
+        assert_eq!((edit.target.as_str(), edit.text.as_str(), edit.mentions_me), ("1", "ho", None));
+        assert_eq!(serde_json::from_str::<AdapterEvent>(&serde_json::to_string(&event).unwrap()).unwrap(), event);
+        let line = r#"{"type":"delete","id":"3","chat":"c","sender":"admin","target":"1"}"#;
+        let event: AdapterEvent = serde_json::from_str(line).unwrap();
+        let AdapterEvent::Delete(deletion) = &event else { panic!("not a deletion: {event:?}") };
+        assert_eq!((deletion.sender.as_str(), deletion.target.as_str()), ("admin", "1"));
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         access: mounts::FolderAccess::MAIN,
         generation: 0,
         image: "longshore-agent:latest",
-        image_id: "bench",
+        image_id: "of the bench",
         timezone: "UTC",
         placeholders: &[],
         additional_mounts: &[],

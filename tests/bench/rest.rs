@@ -51,21 +51,23 @@ pub(crate) fn restart(messages: i64, groups: usize, runs: usize) -> anyhow::Resu
 fn fill(installation: &Installation, messages: i64, groups: i64) -> anyhow::Result<()> {
     let connection = Connection::open(installation.path("data/longshore.db"))?;
     let turns = messages / TURN;
+    // Of today: what is old is forgotten.
+    let now = longshore::clock::Clock::system().now().as_millisecond() - messages;
     connection.execute_batch(&format!(
         "BEGIN;
          CREATE TEMP TABLE numbers AS
              WITH RECURSIVE count(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM count WHERE n + 1 < {messages}) SELECT n FROM count;
-         INSERT INTO chats SELECT 'console:g' || n, 'console', 'G' || n, 1, 1767225600000 FROM numbers WHERE n < {groups};
+         INSERT INTO chats SELECT 'console:g' || n, 'console', 'G' || n, 1, {now} FROM numbers WHERE n < {groups};
          INSERT INTO messages (chat, sender, platform_id, sender_name, text, sent_at, received_at, route, wakes, turn)
              SELECT 'console:g' || (n / {TURN} % {groups}), 'ann' || n % 7, 'm' || n, 'Ann',
                  'Has anybody seen the keys of the boat house? They were on the hook yesterday. ' || n,
-                 1767225600000 + n, 1767225600000 + n, 'wake: trigger', n % {TURN} = {TURN} - 1, 't' || n / {TURN}
+                 {now} + n, {now} + n, 'wake: trigger', n % {TURN} = {TURN} - 1, 't' || n / {TURN}
              FROM numbers;
          INSERT INTO turns (id, group_id, chat, provider, first_seq, last_seq, state, attempt, said, created_at, started_at, ended_at)
              SELECT 't' || n, 'g' || n % {groups}, 'console:g' || n % {groups}, 'claude', n * {TURN} + 1, n * {TURN} + {TURN},
-                 'settled', 1, 1, 1767225600000 + n, 1767225600000 + n, 1767225600000 + n FROM numbers WHERE n < {turns};
+                 'settled', 1, 1, {now} + n, {now} + n, {now} + n FROM numbers WHERE n < {turns};
          INSERT INTO outbox (message_id, chat, turn, kind, text, state, attempts, created_at, ended_at)
-             SELECT 'o' || n, 'console:g' || n % {groups}, 't' || n, 'reply', 'On the table.', 'sent', 1, 1767225600000, 1767225600000
+             SELECT 'o' || n, 'console:g' || n % {groups}, 't' || n, 'reply', 'On the table.', 'sent', 1, {now}, {now}
              FROM numbers WHERE n < {turns};
          INSERT INTO cursors SELECT group_id, max(last_seq) FROM turns GROUP BY group_id;
          COMMIT;

@@ -4,13 +4,18 @@
 //! they fail: a test that does not run proves nothing.
 
 mod architecture;
+mod backup;
 mod channels;
 mod chaos;
 mod chat;
 mod credentials;
+mod delivery;
+mod doctor;
 mod faults;
 mod groups;
 mod login;
+mod residents;
 mod routing;
 mod sealed;
+mod stopping;
 mod tasks;

@@ -127,13 +127,24 @@ impl<'a> Host<'a> {
 
     /// Ends the host with SIGTERM and returns its exit status.
     pub fn stop(mut self) -> Option<i32> {
-        self.end()
+        self.end(Signal::TERM)
     }
 
-    fn end(&mut self) -> Option<i32> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)?;
+    /// Ends the host as Ctrl-C would and returns its exit status.
+    pub fn interrupt(mut self) -> Option<i32> {
+        self.end(Signal::INT)
+    }
+
+    /// Sends a signal and waits for nothing.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, signal).expect("the host can be signalled");
+        }
+    }
+
+    fn end(&mut self, signal: Signal) -> Option<i32> {
         if self.child.try_wait().ok().flatten().is_none() {
-            kill_process(pid, Signal::TERM).ok()?;
+            self.signal(signal);
         }
         let begin = Instant::now();
         loop {
@@ -152,7 +163,7 @@ impl<'a> Host<'a> {
 
 impl Drop for Host<'_> {
     fn drop(&mut self) {
-        self.end();
+        self.end(Signal::TERM);
     }
 }
 

@@ -182,6 +182,11 @@ impl Agent {
     /// Waits for the process to leave; every event that was not read comes too.
     pub(crate) fn leave(mut self) -> (i32, Vec<Value>, TempDir) {
         self.close_stdin();
+        self.left()
+    }
+
+    /// The same for one that leaves by itself.
+    pub(crate) fn left(mut self) -> (i32, Vec<Value>, TempDir) {
         let mut rest = Vec::new();
         while let Some(event) = self.next() {
             rest.push(event);

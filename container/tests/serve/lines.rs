@@ -18,6 +18,26 @@ fn turns_that_come_together_run_one_after_another_and_end_once() {
 }
 
 #[test]
+fn a_runner_leaves_by_itself_when_no_host_comes_in_time() {
+    let mut agent = Agent::start();
+    assert_eq!(end(&agent.turn("a", json!({"prompt": "hello"}))), "finished");
+    agent.write(r#"{"type":"linger","seconds":1}"#);
+    let (status, rest, _) = agent.left();
+    assert_eq!((status, rest), (0, vec![]));
+}
+
+#[test]
+fn a_runner_stays_for_the_host_that_says_hello() {
+    let mut agent = Agent::start();
+    agent.write(r#"{"type":"linger","seconds":1}"#);
+    agent.write(r#"{"type":"hello"}"#);
+    let ready = agent.next().unwrap();
+    assert_eq!((&ready["type"], &ready["protocol"]), (&json!("ready"), &json!(1)));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(end(&agent.turn("a", json!({"prompt": "hello"}))), "finished");
+}
+
+#[test]
 fn a_waiting_turn_can_be_stopped() {
     let mut agent = Agent::start();
     agent.send("a", json!({"prompt": "hang"}));

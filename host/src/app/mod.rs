@@ -46,10 +46,11 @@ use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
 use crate::socket::SocketFile;
 use crate::stop::Stop;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
+use crate::upkeep::Upkeep;
 
 /// How long to wait for the lock of a host that has just died.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -103,7 +104,7 @@ impl App {
         let Options { root, config, rehearsal, runtime, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
-        let store = Store::open(&root.join("data/longshore.db"))?;
+        let store = Store::open(&root.join(store::FILE))?;
 
         let stop = Stop::new();
         let drain = Stop::new();
@@ -191,6 +192,9 @@ impl App {
         }
         tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
         tasks.spawn(named("residents", ok(engine::tend(residents.clone(), runtime.clone(), stop.clone()))));
+        let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
+        let health = upkeep.health();
+        tasks.spawn(named("upkeep", ok(upkeep.run(stop.clone()))));
 
         let runner = Arc::new(TurnRunner {
             store: store.clone(),
@@ -226,6 +230,7 @@ impl App {
         let control = Arc::new(Control {
             console,
             store,
+            health,
             groups,
             outbound,
             residents: residents.clone(),

@@ -8,7 +8,7 @@ pub mod chunk;
 pub mod console;
 
 use async_trait::async_trait;
-use longshore_protocol::channel::{ChatMessage, LinkState};
+use longshore_protocol::channel::{ChatDeletion, ChatEdit, ChatMessage, LinkState};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +23,20 @@ pub enum ChannelEvent {
         message: Box<ChatMessage>,
         /// Answered once the row is committed, or was there already; dropped if it could not be stored.
         /// Only then may the channel acknowledge the message to its platform.
+        stored: oneshot::Sender<Stored>,
+    },
+    /// Somebody changed what they had said.
+    Edit {
+        /// What is changed, and into what.
+        edit: Box<ChatEdit>,
+        /// As of a message; answered as well when there is nothing to change.
+        stored: oneshot::Sender<Stored>,
+    },
+    /// Somebody took back what was said.
+    Delete {
+        /// What is deleted.
+        deletion: Box<ChatDeletion>,
+        /// As of a message; answered as well when there is nothing to delete.
         stored: oneshot::Sender<Stored>,
     },
     /// A chat exists, or was renamed.
@@ -43,11 +57,11 @@ pub enum ChannelEvent {
     },
 }
 
-/// A message has its row.
+/// A message has its row, or a change is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// The row's number: the host's own sequence, by which turns name ranges. `None` when nothing is
-    /// kept of the message: its chat is not registered, or the host itself had sent it.
+    /// kept: the chat is not registered, the host itself had sent the message, or there is none to change.
     pub seq: Option<i64>,
 }
 

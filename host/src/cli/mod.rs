@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod backup;
 mod chat;
+mod doctor;
 mod groups;
 mod image;
 mod init;
@@ -50,6 +52,12 @@ enum Command {
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
+    Doctor(doctor::DoctorArgs),
+    /// Copy the database to a file, while the host runs or not.
+    Backup(backup::BackupArgs),
+    /// Put such a copy in the database's place, while no host runs; what was there is kept.
+    Restore(backup::RestoreArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -105,6 +113,9 @@ impl Cli {
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
+            Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
+            Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

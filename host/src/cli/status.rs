@@ -52,12 +52,22 @@ fn render(status: &Status) -> String {
     }
     for channel in &status.channels {
         let detail = channel.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-        line(format_args!("channel   {}  {}{detail}", channel.name, channel.state));
+        let since = channel.down_since.as_deref().map(|since| format!(" since {since}")).unwrap_or_default();
+        line(format_args!("channel   {}  {}{since}{detail}", channel.name, channel.state));
+        if let Some(gap) = &channel.last_gap {
+            let lasted = duration(gap.seconds.unsigned_abs());
+            line(format_args!("gap       {}  not up from {} until {}, {lasted}", channel.name, gap.from, gap.until));
+        }
     }
     line(format_args!("outbox    {} waiting, {} given up", status.outbox_pending, status.outbox_dead));
     let Petitions { granted, refused, unreadable } = status.petitions;
     line(format_args!("petitions {granted} granted, {refused} refused, {unreadable} unreadable since the start"));
     line(format_args!("tasks     {} active, {} paused", status.tasks_active, status.tasks_paused));
+    match (&status.database_damage, &status.database_checked_at) {
+        (Some(damage), _) => line(format_args!("database  DAMAGED: {damage}")),
+        (None, Some(at)) => line(format_args!("database  sound, checked {at}")),
+        (None, None) => {}
+    }
     let width = status.groups.iter().map(|group| group.id.as_str().len()).max().unwrap_or(0);
     for group in &status.groups {
         let main = if group.is_main { ", main" } else { "" };
@@ -70,7 +80,7 @@ fn render(status: &Status) -> String {
     text
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -82,7 +92,7 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ChannelStatus, GroupStatus};
+    use crate::control::{ChannelGap, ChannelStatus, GroupStatus};
 
     #[test]
     fn status_reads_well_in_a_healthy_and_in_a_broken_installation() {
@@ -106,6 +116,12 @@ mod tests {
                 name: "test".into(),
                 state: "down".into(),
                 detail: Some("it exited".into()),
+                down_since: Some("2026-01-31T12:00:00Z".into()),
+                last_gap: Some(ChannelGap {
+                    from: "2026-01-30T12:00:00Z".into(),
+                    until: "2026-01-30T12:05:10Z".into(),
+                    seconds: 310,
+                }),
             }],
             groups: vec![group("main", true, true), group("family-chat", false, false)],
             groups_generation: 3,
@@ -115,15 +131,19 @@ mod tests {
             petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
             tasks_active: 3,
             tasks_paused: 1,
+            database_checked_at: Some("2026-02-01T04:00:00Z".into()),
+            database_damage: Some("Page 7: btreeInitPage() returns error code 11".into()),
         };
         insta::assert_snapshot!(render(&status), @r"
         longshore 0.1.0, up 1 h 2 min
         REHEARSAL: a stand-in answers, no model is asked
         engine    DOWN: the container engine does not answer: No such file or directory
-        channel   test  down: it exited
+        channel   test  down since 2026-01-31T12:00:00Z: it exited
+        gap       test  not up from 2026-01-30T12:00:00Z until 2026-01-30T12:05:10Z, 5 min
         outbox    2 waiting, 1 given up
         petitions 12 granted, 1 refused, 0 unreadable since the start
         tasks     3 active, 1 paused
+        database  DAMAGED: Page 7: btreeInitPage() returns error code 11
         group     main         claude  console:main, main, warm
         group     family-chat  claude  console:family-chat
         problem   line 3, column 5: …

@@ -17,7 +17,7 @@ use crate::control::{Request, Response};
 use crate::groups::{FILE_NAME, Groups, load};
 use crate::schedule::desk::{Desk, RunView, TaskCommand, TaskReply, TaskView};
 use crate::schedule::request::Circumstances;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// How many runs `show` adds to a task.
 const SHOWN_RUNS: usize = 5;
@@ -184,7 +184,7 @@ async fn ask(root: &Path, command: TaskCommand) -> anyhow::Result<TaskReply> {
     let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
     let groups = load(&bytes, &Groups::default()).groups;
     let desk = Desk {
-        store: Store::open(&root.join("data/longshore.db"))?,
+        store: Store::open(&root.join(store::FILE))?,
         groups: groups.into(),
         at: Circumstances { now: Clock::system().now(), time_zone: config.time_zone },
     };

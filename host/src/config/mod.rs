@@ -66,6 +66,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// `CHANNELS`: the ways to people, in the operator's order; never empty, no name twice.
     pub channels: Vec<ChannelSetting>,
+    /// `RETENTION_DAYS`: how long what is finished is kept; `None` for ever.
+    pub retention: Option<Duration>,
     /// `LOG_LEVEL`.
     pub log_level: LevelFilter,
     /// How to reach Anthropic's API.

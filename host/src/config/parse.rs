@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 26] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "CONTAINER_TIMEOUT",
@@ -28,6 +28,7 @@ pub(super) const KEYS: [&str; 25] = [
     "MAX_MESSAGES_PER_PROMPT",
     "TZ",
     "CHANNELS",
+    "RETENTION_DAYS",
     "LOG_LEVEL",
     credential::ANTHROPIC_API_KEY,
     credential::ANTHROPIC_AUTH_TOKEN,
@@ -49,6 +50,8 @@ const NEAR_MISS: usize = 3;
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
+/// A platform brings a message again after days at most; what is forgotten earlier could be answered twice.
+const LEAST_RETENTION_DAYS: u64 = 7;
 
 /// Whether the host looks at this variable of the process environment.
 pub(super) fn is_known(key: &str) -> bool {
@@ -153,6 +156,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
+        retention: retention(&mut settings),
         log_level: log_level(&mut settings),
         claude: ClaudeAccess {
             credential: credential::claude(&mut settings),
@@ -195,6 +199,19 @@ fn time_zone(settings: &mut Settings<'_>) -> TimeZone {
         ));
         TimeZone::UTC
     })
+}
+
+fn retention(settings: &mut Settings<'_>) -> Option<Duration> {
+    const KEY: &str = "RETENTION_DAYS";
+    let days = settings.number(KEY, 90, 0..=36_500, " (days; 0 keeps everything)");
+    if (1..LEAST_RETENTION_DAYS).contains(&days) {
+        settings.refuse(ConfigProblem::new(
+            KEY,
+            format!("is `{days}`: a message that the platform brings again after that would be answered twice"),
+            format!("write {LEAST_RETENTION_DAYS} or more, or 0 to keep everything"),
+        ));
+    }
+    (days > 0).then(|| Duration::from_millis(days * DAY))
 }
 
 fn log_level(settings: &mut Settings<'_>) -> LevelFilter {

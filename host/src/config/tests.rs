@@ -50,6 +50,7 @@ fn nothing_set_is_a_usable_configuration() {
     assert_eq!(config.max_messages_per_prompt.get(), 200);
     assert_eq!(config.time_zone, TimeZone::UTC);
     assert_eq!(config.channels, [ChannelSetting::Console]);
+    assert_eq!(config.retention, Some(Duration::from_secs(90 * 24 * 3600)));
     assert_eq!(config.log_level, LevelFilter::INFO);
     assert_eq!(config.claude, ClaudeAccess::default());
     assert_eq!(config.codex, CodexAccess::default());
@@ -89,6 +90,7 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
         ("CHANNEL_TELEGRAM", "tele 'gram"),
         ("CHANNEL_SIGNAL", "'' --token hidden"),
         ("CHANNEL_SMS", "   "),
+        ("RETENTION_DAYS", "6"),
         ("LOG_LEVEL", "verbose"),
         ("ANTHROPIC_API_KEY", "sk hidden"),
         ("ANTHROPIC_AUTH_TOKEN", "hidden\u{1}"),
@@ -101,6 +103,15 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
     ]);
     assert!(!problems.concat().contains("hidd"));
     insta::assert_snapshot!(problems.join("\n"));
+}
+
+#[test]
+fn what_is_finished_is_kept_for_a_week_at_least_or_for_ever() {
+    assert_eq!(parse(&[("RETENTION_DAYS", "0")]).unwrap().retention, None);
+    assert_eq!(parse(&[("RETENTION_DAYS", "7")]).unwrap().retention, Some(Duration::from_secs(7 * 24 * 3600)));
+    for days in ["1", "6", "-1", "36501", "90d"] {
+        assert_eq!(problems(&[("RETENTION_DAYS", days)]).len(), 1, "{days}");
+    }
 }
 
 #[test]

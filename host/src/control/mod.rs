@@ -161,6 +161,12 @@ pub struct Status {
     pub tasks_active: u64,
     /// Tasks that are kept and do not run.
     pub tasks_paused: u64,
+    /// When the database file was checked last, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_checked_at: Option<String>,
+    /// What is wrong with it, if that found anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_damage: Option<String>,
 }
 
 /// What became of files that agents dropped.
@@ -207,6 +213,23 @@ pub struct ChannelStatus {
     /// One sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Since when it is not up, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<String>,
+    /// The last time that it was not up for more than a minute, since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_gap: Option<ChannelGap>,
+}
+
+/// A time during which a channel was not up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelGap {
+    /// Its beginning, RFC 3339.
+    pub from: String,
+    /// Its end, RFC 3339.
+    pub until: String,
+    /// How long it was.
+    pub seconds: i64,
 }
 
 /// One group.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use longshore_protocol::line::{Line, LineBuffer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelStatus, GroupStatus, Petitions, Request, Response, Status, Stopped};
+use super::{ChannelGap, ChannelStatus, GroupStatus, Petitions, Request, Response, Status, Stopped};
 use crate::channel::console::{self, Console, Heard};
 use crate::clock::Clock;
 use crate::container::ContainerRuntime;
@@ -23,6 +24,7 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
+use crate::upkeep::Health;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,6 +37,8 @@ pub struct Control {
     pub console: Arc<Console>,
     /// The store.
     pub store: Store,
+    /// How the store's file is.
+    pub health: Health,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
     /// The channels' links.
@@ -298,6 +302,8 @@ impl Control {
             petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },
             tasks_active,
             tasks_paused,
+            database_checked_at: self.health.checked_at().map(|at| at.to_string()),
+            database_damage: self.health.damage(),
         }
     }
 }
@@ -310,5 +316,16 @@ fn channel_status((name, link): (String, crate::deliver::Link)) -> ChannelStatus
             serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
         }
     };
-    ChannelStatus { name, state, detail: link.detail }
+    let seconds = |time: Timestamp| format!("{time:.0}");
+    ChannelStatus {
+        name,
+        state,
+        detail: link.detail,
+        down_since: link.down_since.map(seconds),
+        last_gap: link.last_gap.map(|gap| ChannelGap {
+            from: seconds(gap.from),
+            until: seconds(gap.until),
+            seconds: gap.seconds(),
+        }),
+    }
 }

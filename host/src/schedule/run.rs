@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError};
 
 /// How long a store that cannot write now is left alone.
 const STALLED: Duration = Duration::from_secs(1);
-/// How often answers to files that are long gone are forgotten, and the tasks are looked at without a reason.
+/// How often the tasks are looked at without a reason.
 const SWEEP: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the timer works with.
@@ -48,8 +48,6 @@ pub struct Scheduler {
 struct Done {
     /// The generation of the groups that the tasks fit.
     reviewed: Option<u64>,
-    /// When old answers were forgotten.
-    swept_at: Option<Timestamp>,
 }
 
 impl Scheduler {
@@ -90,10 +88,6 @@ impl Scheduler {
             done.reviewed = Some(snapshot.generation);
         }
         let now = self.clock.now();
-        if done.swept_at.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
-            self.store.forget_answered(now).await?;
-            done.swept_at = Some(now);
-        }
         let fired = self.fire(snapshot, now).await?;
         let sweep = now.saturating_add(SWEEP).unwrap_or(Timestamp::MAX);
         Ok(fired.next.map_or(sweep, |next| next.min(sweep)))

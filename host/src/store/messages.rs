@@ -1,5 +1,7 @@
 //! Rows of chats and of what was said in them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use longshore_protocol::GroupId;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -36,6 +38,24 @@ pub struct NewMessage {
     pub wakes: bool,
     /// Whether it asks for the group's turn to be stopped.
     pub stops: bool,
+}
+
+/// What a channel brought, to be stored in the order in which it came.
+#[derive(Debug, Clone)]
+pub enum Arrival {
+    /// A message that is kept.
+    Message(NewMessage),
+    /// Something was said in a chat of which nothing is kept but that.
+    Activity {
+        /// The chat.
+        chat: String,
+        /// The channel that brought it.
+        channel: String,
+        /// Whether several people are in the chat.
+        is_group: bool,
+        /// When the host got it.
+        at: Timestamp,
+    },
 }
 
 /// What became of a message that was to be stored.
@@ -105,6 +125,26 @@ impl Store {
     /// [`StoreError::Closed`].
     pub async fn record(&self, message: NewMessage) -> Result<Answer<Recorded>, StoreError> {
         self.requests.enqueue(Access::Write, move |connection| record(connection, &message)).await
+    }
+
+    /// Stores what a channel brought, all of it or nothing, and says for each what became of it; `None` for an
+    /// activity.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn arrive(&self, arrivals: Arc<[Arrival]>) -> Result<Vec<Option<Recorded>>, StoreError> {
+        self.run(move |connection| {
+            arrivals
+                .iter()
+                .map(|arrival| match arrival {
+                    Arrival::Message(message) => record(connection, message).map(Some),
+                    Arrival::Activity { chat, channel, is_group, at } => {
+                        touch(connection, chat, channel, None, *is_group, *at).map(|()| None)
+                    }
+                })
+                .collect()
+        })
+        .await
     }
 
     /// Notes that a chat exists or was active. Unregistered chats have this row and no text.

@@ -10,13 +10,21 @@ use super::StoreError;
 const MIGRATIONS: [&str; 3] =
     [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 
+/// The newest version.
+pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
+
+/// The database's version, if this release knows it.
+pub(super) fn known_version(connection: &Connection, file: &Path) -> Result<i64, StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > NEWEST {
+        return Err(StoreError::Newer { file: file.display().to_string(), found, known: NEWEST });
+    }
+    Ok(found)
+}
+
 /// Brings the database to the newest version, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as i64;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::Newer { file: file.display().to_string(), found, known });
-    }
+    let found = known_version(connection, file)?;
     for (version, sql) in (1..).zip(MIGRATIONS).skip_while(|(version, _)| *version <= found) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;

@@ -4,6 +4,10 @@
 //! so a burst shares an fsync; each request has a savepoint of its own, so one that fails fails alone.
 //! An answer is given only after the commit: who hears `Ok` may act on it.
 
+pub mod backup;
+pub mod beside;
+pub mod care;
+pub mod changes;
 mod commit;
 pub mod messages;
 mod migrate;
@@ -14,6 +18,8 @@ pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod turns;
+pub mod undelivered;
+pub mod unfinished;
 
 pub use self::commit::{Answer, Fuse};
 
@@ -25,6 +31,9 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use self::commit::Access;
+
+/// The database file, under an installation's root.
+pub const FILE: &str = "data/longshore.db";
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, Error)]

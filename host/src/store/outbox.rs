@@ -1,11 +1,14 @@
 //! What is to be said: a row with its final message id before any I/O, in order per chat.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError, millis, timestamp};
 use crate::channel::OutboundMessage;
+
+/// Why the later pieces of a text are given up.
+const EARLIER_PART: &str = "an earlier part could not be delivered";
 
 /// Why a row exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,34 +42,44 @@ pub struct OutboxHead {
 }
 
 impl Store {
-    /// The oldest unsent row of every chat that has one; later rows of a chat wait for it.
+    /// Every chat that has an unsent row.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn outbox_heads(&self) -> Result<Vec<OutboxHead>, StoreError> {
+    pub async fn outbox_chats(&self) -> Result<Vec<String>, StoreError> {
         self.read(|connection| {
+            // From one chat to the next by the index, however many rows lie between.
             connection
                 .prepare_cached(
-                    "SELECT o.id, o.chat, o.text, o.message_id, o.reply_to, o.attempts, o.not_before, c.channel
-                     FROM outbox o LEFT JOIN chats c ON c.chat = o.chat
-                     WHERE o.id IN (SELECT min(id) FROM outbox WHERE state = 'pending' GROUP BY chat)
-                     ORDER BY o.id",
+                    "WITH RECURSIVE chats (chat) AS (
+                        SELECT min(chat) FROM outbox WHERE state = 'pending'
+                        UNION ALL
+                        SELECT (SELECT min(chat) FROM outbox WHERE state = 'pending' AND chat > chats.chat)
+                        FROM chats WHERE chat IS NOT NULL)
+                     SELECT chat FROM chats WHERE chat IS NOT NULL",
                 )?
-                .query_map([], |row| {
-                    Ok(OutboxHead {
-                        message: OutboundMessage {
-                            outbox_id: row.get(0)?,
-                            chat: row.get(1)?,
-                            text: row.get(2)?,
-                            message_id: row.get(3)?,
-                            reply_to: row.get(4)?,
-                        },
-                        attempts: row.get(5)?,
-                        not_before: row.get::<_, Option<i64>>(6)?.map(timestamp),
-                        channel: row.get(7)?,
-                    })
-                })?
+                .query_map([], |row| row.get(0))?
                 .collect()
+        })
+        .await
+    }
+
+    /// The oldest unsent row of each of these chats that has one; later rows of a chat wait for it.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn outbox_heads(&self, chats: Vec<String>) -> Result<Vec<OutboxHead>, StoreError> {
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT o.id, o.chat, o.text, o.message_id, o.reply_to, o.attempts, o.not_before, c.channel
+                 FROM outbox o LEFT JOIN chats c ON c.chat = o.chat
+                 WHERE o.chat = ?1 AND o.state = 'pending' ORDER BY o.id LIMIT 1",
+            )?;
+            let mut heads = Vec::new();
+            for chat in chats {
+                heads.extend(query.query_row([chat], head).optional()?);
+            }
+            Ok(heads)
         })
         .await
     }
@@ -89,6 +102,7 @@ impl Store {
     }
 
     /// The row's message could not be sent; it is tried again at `retry_at`, or never when that is `None`.
+    /// Then the later pieces of the same text are given up with it: nobody could make sense of them.
     ///
     /// # Errors
     /// What the store says.
@@ -106,8 +120,11 @@ impl Store {
                     "UPDATE outbox SET state = ?2, attempts = attempts + 1, error = ?3, not_before = ?4, ended_at = ?5
                      WHERE id = ?1 AND state = 'pending'",
                 )?
-                .execute(params![id, state, error, retry_at.map(millis), ended_at])
-                .map(drop)
+                .execute(params![id, state, error, retry_at.map(millis), ended_at])?;
+            if retry_at.is_none() {
+                give_up_rest(connection, id, now)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -138,6 +155,32 @@ impl Store {
     }
 }
 
+fn head(row: &Row<'_>) -> rusqlite::Result<OutboxHead> {
+    Ok(OutboxHead {
+        message: OutboundMessage {
+            outbox_id: row.get(0)?,
+            chat: row.get(1)?,
+            text: row.get(2)?,
+            message_id: row.get(3)?,
+            reply_to: row.get(4)?,
+        },
+        attempts: row.get(5)?,
+        not_before: row.get::<_, Option<i64>>(6)?.map(timestamp),
+        channel: row.get(7)?,
+    })
+}
+
+fn give_up_rest(connection: &Connection, id: i64, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'dead', error = ?2, not_before = NULL, ended_at = ?3
+             WHERE state = 'pending' AND chat = (SELECT chat FROM outbox WHERE id = ?1) AND id > ?1
+                AND part_of = (SELECT ifnull(part_of, id) FROM outbox WHERE id = ?1)",
+        )?
+        .execute(params![id, EARLIER_PART, millis(now)])
+        .map(drop)
+}
+
 /// Adds rows for the pieces of one text, in order, each with the id that it keeps for ever; gives the first.
 pub(super) fn insert(
     connection: &Connection,
@@ -150,14 +193,19 @@ pub(super) fn insert(
 ) -> rusqlite::Result<Option<String>> {
     let mut first = None;
     let mut statement = connection.prepare_cached(
-        "INSERT INTO outbox (message_id, chat, turn, kind, text, reply_to, state, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
+        "INSERT INTO outbox (message_id, chat, turn, kind, text, reply_to, state, created_at, part_of)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8)",
     )?;
+    let mut part_of = None;
     for text in texts {
         // 32 upper-case hex characters: what WhatsApp's own clients use, and plain enough for any platform.
         let message_id = Uuid::now_v7().simple().to_string().to_uppercase();
-        statement.execute(params![message_id, chat, turn, kind.as_str(), text, reply_to, millis(now)])?;
+        statement.execute(params![message_id, chat, turn, kind.as_str(), text, reply_to, millis(now), part_of])?;
+        part_of.get_or_insert(connection.last_insert_rowid());
         first.get_or_insert(message_id);
     }
     Ok(first)
 }
+
+#[cfg(test)]
+mod tests;

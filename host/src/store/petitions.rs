@@ -9,10 +9,6 @@ use super::outbox::{OutboxKind, insert};
 use super::tasks::{self, Task, TaskChange};
 use super::{Store, StoreError, millis};
 
-/// How long an answered file is remembered, in milliseconds. The file itself is deleted at once; only a
-/// crash or a full disk keeps it.
-const REMEMBERED: i64 = 7 * 24 * 60 * 60 * 1000;
-
 /// Which file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PetitionKey {
@@ -85,17 +81,6 @@ impl Store {
     /// What the store says.
     pub async fn answered(&self, key: PetitionKey) -> Result<Option<Answer>, StoreError> {
         self.read(move |connection| remembered(connection, &key)).await
-    }
-
-    /// Forgets answers whose files are long gone.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn forget_answered(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.run(move |connection| {
-            connection.execute("DELETE FROM petitions WHERE answered_at < ?1", [millis(now) - REMEMBERED])
-        })
-        .await
     }
 }
 

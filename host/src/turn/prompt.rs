@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::cut;
+use crate::store::undelivered::Undelivered;
 
 mod internal;
 mod task;
+mod undelivered;
 
 pub use self::internal::strip_internal;
 pub use self::task::{TaskPrompt, task_prompt};
@@ -39,6 +41,8 @@ pub struct PromptMessage {
     pub text: String,
     /// The id of the message that it answers.
     pub reply_to: Option<String>,
+    /// Whether it was changed after it had been said.
+    pub edited: bool,
     /// Whether it asks for an answer, or is only context.
     pub standing: Standing,
 }
@@ -76,9 +80,14 @@ pub struct PromptInput<'a> {
     pub omitted: u64,
     /// The IANA name of the group's time zone, for which the agent converts the times.
     pub time_zone: &'a str,
+    /// What the agent said here before and nobody received.
+    pub undelivered: &'a Undelivered,
     /// How much may be shown.
     pub limits: PromptLimits,
 }
+
+/// The part of a prompt that the note of undelivered texts may take: one in so many bytes.
+const NOTE_SHARE: usize = 4;
 
 /// Writes the prompt.
 ///
@@ -87,9 +96,11 @@ pub struct PromptInput<'a> {
 /// missing, an `<omitted>` line says how many.
 #[must_use]
 pub fn prompt(input: &PromptInput<'_>) -> String {
-    let context = format!("<context timezone=\"{}\" />\n", attribute(input.time_zone, ZONE_BYTES));
+    let bytes = input.limits.bytes.max(LEAST_BYTES);
+    let mut context = format!("<context timezone=\"{}\" />\n", attribute(input.time_zone, ZONE_BYTES));
+    context.push_str(&undelivered::note(input.undelivered, bytes / NOTE_SHARE));
     let frame = context.len() + START.len() + END.len() + omitted_line(u64::MAX).len();
-    let room = input.limits.bytes.max(LEAST_BYTES).saturating_sub(frame);
+    let room = bytes.saturating_sub(frame);
     let lines = choose(input.messages, input.limits.messages.max(1), room);
     let missing = input.omitted + lines.iter().filter(|line| line.is_none()).count() as u64;
 
@@ -133,6 +144,9 @@ fn message_line(message: &PromptMessage, limit: usize) -> String {
     if let Some(id) = &message.reply_to {
         // Writing to a `String` cannot fail.
         let _ = write!(line, " reply_to=\"{}\"", attribute(id, ID_BYTES));
+    }
+    if message.edited {
+        line.push_str(" edited=\"true\"");
     }
     line.push('>');
     let end = "</message>\n";

@@ -33,13 +33,15 @@ impl TurnRunner {
             Subject::Messages { messages, omitted } => {
                 let messages: Vec<PromptMessage> = messages.iter().cloned().map(prompt_message).collect();
                 let limits = PromptLimits { messages: self.max_messages, ..PromptLimits::default() };
-                prompt(&PromptInput { messages: &messages, omitted: *omitted, time_zone, limits })
+                let undelivered = &turn.undelivered;
+                prompt(&PromptInput { messages: &messages, omitted: *omitted, time_zone, undelivered, limits })
             }
             Subject::Task(run) => task_prompt(&TaskPrompt {
                 task: run.task.as_str(),
                 scheduled_for: run.scheduled_for,
                 prompt: &run.prompt,
                 time_zone,
+                undelivered: &turn.undelivered,
             }),
         };
         let mut settings = group.settings.clone();
@@ -69,6 +71,7 @@ fn prompt_message(message: CoveredMessage) -> PromptMessage {
         sent_at: message.sent_at,
         text: message.text,
         reply_to: message.reply_to,
+        edited: message.edited,
         standing: if message.wakes { Standing::Waking } else { Standing::Context },
     }
 }

@@ -297,7 +297,7 @@ impl TurnRunner {
             Effect::Say(text) => {
                 let pieces = self.pieces(group, &text).await;
                 self.store.say(turn.id.clone(), group.chat.clone(), None, pieces, now).await?;
-                self.outbound.look();
+                self.outbound.look_at(&group.chat);
             }
             // The conversation of an isolated run ends with it.
             Effect::Session(_) if turn.is_isolated() => {}

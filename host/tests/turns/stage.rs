@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore::broker::{Broker, Upstreams};
-use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendError};
+use longshore::channel::{Channel, ChannelEvent, Inbox, OutboundMessage, SendError, Stored};
 use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
@@ -49,6 +49,7 @@ pub(crate) struct Stage {
     store: Store,
     replies: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
     delivered: Delivered,
+    refusal: Refusal,
     snapshots: watch::Sender<Arc<Snapshot>>,
     hands: Hands,
     said: AtomicU32,
@@ -128,7 +129,9 @@ impl Stage {
         });
         let store = Store::open_with(&root.join("data/longshore.db"), fuse).unwrap();
         let (told, replies) = mpsc::unbounded_channel();
-        let channel: Arc<dyn Channel> = Arc::new(Person(told, delivered.clone()));
+        let refusal = Refusal::default();
+        let channel: Arc<dyn Channel> =
+            Arc::new(Person { told, delivered: delivered.clone(), refusal: refusal.clone() });
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
         let wakes = Wakes::default();
@@ -212,7 +215,19 @@ impl Stage {
         tasks.spawn(async move { drop(scheduler.run(Stop::new()).await) });
         tasks.spawn(dispatch(Arc::new(runner), wakes, 5.try_into().unwrap(), clock, Stop::new()));
         let replies = tokio::sync::Mutex::new(replies);
-        Self { folder, actors, inbox, store, replies, delivered, snapshots, hands, said: AtomicU32::new(0), tasks }
+        Self {
+            folder,
+            actors,
+            inbox,
+            store,
+            replies,
+            delivered,
+            refusal,
+            snapshots,
+            hands,
+            said: AtomicU32::new(0),
+            tasks,
+        }
     }
 
     /// Ends everything at once, as a kill would, and opens the same store again.
@@ -262,8 +277,13 @@ impl Stage {
             reply_to: None,
             offline: false,
         };
+        self.report(|stored| ChannelEvent::Message { message: Box::new(message), stored }).await
+    }
+
+    /// The channel reports something; whether it was stored.
+    pub(crate) async fn report(&self, event: impl FnOnce(oneshot::Sender<Stored>) -> ChannelEvent) -> bool {
         let (stored, committed) = oneshot::channel();
-        self.inbox.send(ChannelEvent::Message { message: Box::new(message), stored }).await.unwrap();
+        self.inbox.send(event(stored)).await.unwrap();
         committed.await.is_ok()
     }
 
@@ -289,6 +309,16 @@ impl Stage {
     /// The messages that reached the chat, with their ids.
     pub(crate) fn delivered(&self) -> Vec<(String, String)> {
         self.delivered.lock().unwrap().clone()
+    }
+
+    /// From now on the platform takes nothing, for good.
+    pub(crate) fn refuse(&self, why: &str) {
+        *self.refusal.lock().unwrap() = Some(why.to_owned());
+    }
+
+    /// From now on it takes everything.
+    pub(crate) fn accept(&self) {
+        *self.refusal.lock().unwrap() = None;
     }
 
     /// Whether the store's fuse has burned.
@@ -357,7 +387,14 @@ fn snapshot(json: &str, previous: &Groups) -> Arc<Snapshot> {
 }
 
 /// The person at the other end of the chat.
-struct Person(mpsc::UnboundedSender<String>, Delivered);
+struct Person {
+    told: mpsc::UnboundedSender<String>,
+    delivered: Delivered,
+    /// Why nothing can be delivered, if so.
+    refusal: Refusal,
+}
+
+type Refusal = Arc<Mutex<Option<String>>>;
 
 #[async_trait]
 impl Channel for Person {
@@ -375,8 +412,11 @@ impl Channel for Person {
     }
 
     async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
-        self.1.lock().unwrap().push((message.message_id.clone(), message.text.clone()));
-        self.0.send(message.text.clone()).map_err(|_| SendError::Unavailable("gone".into()))
+        if let Some(why) = self.refusal.lock().unwrap().clone() {
+            return Err(SendError::Permanent(why));
+        }
+        self.delivered.lock().unwrap().push((message.message_id.clone(), message.text.clone()));
+        self.told.send(message.text.clone()).map_err(|_| SendError::Unavailable("gone".into()))
     }
 
     async fn typing(&self, _chat: &str, _on: bool) {}

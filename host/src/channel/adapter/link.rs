@@ -6,7 +6,7 @@
 
 use std::io;
 
-use longshore_protocol::channel::{AdapterCommand, AdapterEvent, ChatMessage, LinkState};
+use longshore_protocol::channel::{AdapterCommand, AdapterEvent, LinkState};
 use longshore_protocol::line::LineBuffer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
@@ -46,7 +46,7 @@ pub(super) struct Link<'a> {
     pub(super) inbox: &'a Inbox,
 }
 
-/// A message whose row is being written.
+/// A message, edit or deletion that is being stored.
 struct Unstored {
     ack: AdapterCommand,
     stored: oneshot::Receiver<Stored>,
@@ -169,7 +169,16 @@ impl Link<'_> {
             AdapterEvent::Ready { .. } => debug!("the adapter said again that it is ready"),
             AdapterEvent::Message(mut message) => {
                 inbound::recognise(&mut message, own_ids);
-                return self.deliver(message, unstored).await;
+                let ack = ack(&message.chat, &message.sender, &message.id);
+                return self.deliver(ack, |stored| ChannelEvent::Message { message, stored }, unstored).await;
+            }
+            AdapterEvent::Edit(edit) => {
+                let ack = ack(&edit.chat, &edit.sender, &edit.id);
+                return self.deliver(ack, |stored| ChannelEvent::Edit { edit, stored }, unstored).await;
+            }
+            AdapterEvent::Delete(deletion) => {
+                let ack = ack(&deletion.chat, &deletion.sender, &deletion.id);
+                return self.deliver(ack, |stored| ChannelEvent::Delete { deletion, stored }, unstored).await;
             }
             AdapterEvent::Chat { chat, name, is_group } => {
                 return self.report(ChannelEvent::Chat { chat, name, is_group }).await;
@@ -191,14 +200,17 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Puts a message into the inbox and goes on; [`acknowledge`] waits for its row.
-    async fn deliver(&self, message: Box<ChatMessage>, unstored: &mpsc::Sender<Unstored>) -> Result<(), Ending> {
-        let (chat, sender, id) = (message.chat.clone(), message.sender.clone(), message.id.clone());
+    /// Puts what is to be stored into the inbox and goes on; [`acknowledge`] waits for its commit.
+    async fn deliver(
+        &self,
+        ack: AdapterCommand,
+        event: impl FnOnce(oneshot::Sender<Stored>) -> ChannelEvent,
+        unstored: &mpsc::Sender<Unstored>,
+    ) -> Result<(), Ending> {
         let (answer, stored) = oneshot::channel();
-        self.report(ChannelEvent::Message { message, stored: answer }).await?;
-        let waiting = Unstored { ack: AdapterCommand::Ack { chat, sender, id }, stored };
+        self.report(event(answer)).await?;
         // Its reader lives as long as we do.
-        let _ = unstored.send(waiting).await;
+        let _ = unstored.send(Unstored { ack, stored }).await;
         Ok(())
     }
 
@@ -241,6 +253,10 @@ impl Link<'_> {
     }
 }
 
+fn ack(chat: &str, sender: &str, id: &str) -> AdapterCommand {
+    AdapterCommand::Ack { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() }
+}
+
 /// Does something beside others that alone decide when all is over.
 async fn then_never<T>(work: impl Future<Output = ()>) -> T {
     work.await;
@@ -260,7 +276,7 @@ async fn acknowledge(mut unstored: mpsc::Receiver<Unstored>, commands: mpsc::Sen
         match stored.await {
             // The writer lives as long as we do.
             Ok(Stored { .. }) => drop(commands.send(ack).await),
-            Err(_) => warn!("a message could not be stored; the adapter has to bring it again"),
+            Err(_) => warn!("a message was not stored; the adapter has to bring it again"),
         }
     }
     std::future::pending().await

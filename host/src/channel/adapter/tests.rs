@@ -258,6 +258,31 @@ hear()"#,
 }
 
 #[tokio::test]
+async fn edits_and_deletions_are_acknowledged_in_their_order_once_they_are_stored() {
+    let mut channel = Running::start(
+        r#"
+ready()
+say("m1")
+tell(type="edit", id="e1", chat="c", sender="s", target="m1", text="ho")
+tell(type="delete", id="d1", chat="c", sender="admin", target="m1")
+while True: note(" ".join(v for v in hear().values()))"#,
+    );
+    channel.up().await;
+    let (_, first) = channel.message().await;
+    let ChannelEvent::Edit { edit, stored: second } = channel.event().await else { panic!("no edit") };
+    assert_eq!((edit.target.as_str(), edit.text.as_str()), ("m1", "ho"));
+    let ChannelEvent::Delete { deletion, stored: third } = channel.event().await else { panic!("no deletion") };
+    assert_eq!(deletion.target, "m1");
+    third.send(Stored { seq: None }).unwrap();
+    second.send(Stored { seq: Some(1) }).unwrap();
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(read(&channel.data.path().join("test/notes")), "", "acknowledged before the message's commit");
+    first.send(Stored { seq: Some(1) }).unwrap();
+    assert_eq!(channel.notes(3).await, ["ack c s m1", "ack c s e1", "ack c admin d1"]);
+    channel.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_sent_without_a_way_to_the_platform() {
     let mut channel = Running::start(
         r#"

@@ -128,7 +128,7 @@ impl Resident {
     pub async fn event(&mut self) -> Result<RunnerEvent, Failure> {
         if self.ready {
             return match self.events.recv().await {
-                Some(event) => Ok(event),
+                Some(event) => Ok(self.with_limit(event)),
                 None => Err(self.lost("its output ended").await),
             };
         }
@@ -149,6 +149,16 @@ impl Resident {
         }
     }
 
+    /// The runner knows that memory was short, and the host how much there was.
+    fn with_limit(&self, mut event: RunnerEvent) -> RunnerEvent {
+        if let RunnerEvent::Failed { failure, .. } = &mut event
+            && failure.kind == FailureKind::OutOfMemory
+        {
+            failure.message = format!("{}; its limit is {}", failure.message, limit(self.memory_bytes));
+        }
+        event
+    }
+
     /// Why the container is no longer there.
     async fn lost(&mut self, symptom: &str) -> Failure {
         let exit = tokio::time::timeout(Duration::from_secs(5), &mut self.exit).await;
@@ -156,13 +166,21 @@ impl Resident {
         self.exit = Box::pin(std::future::pending());
         match exit {
             Ok(Ok(Exit { code: 137, out_of_memory: true })) => {
-                let limit = self.memory_bytes / (1024 * 1024);
-                Failure::new("container", FailureKind::OutOfMemory, format!("killed at its limit of `{limit} MiB`"))
+                let limit = limit(self.memory_bytes);
+                Failure::new("container", FailureKind::OutOfMemory, format!("killed at its limit of {limit}"))
             }
             Ok(Ok(Exit { code, .. })) => internal(format!("{symptom}; the container exited with status {code}")),
             Ok(Err(error)) => Failure::new("container", FailureKind::Transport, error.to_string()),
             Err(_) => internal(format!("{symptom}; the container still runs")),
         }
+    }
+}
+
+/// A memory limit as people write it, in backticks: see [`crate::phrases::failure`].
+fn limit(bytes: u64) -> String {
+    match bytes / (1024 * 1024) {
+        mebibytes if mebibytes % 1024 == 0 => format!("`{} GiB`", mebibytes / 1024),
+        mebibytes => format!("`{mebibytes} MiB`"),
     }
 }
 

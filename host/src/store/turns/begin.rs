@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::closed::{Tell, close_at_stop, settled};
+use super::closed::{Tell, close_at_stop, move_cursor, settled};
 use super::{Begin, BeginTurn, BegunTurn, CoveredMessage, Subject};
 use crate::store::tasks::{begin_run, task_of_turn};
+use crate::store::undelivered::{Undelivered, hand_over};
 use crate::store::{millis, sessions, timestamp};
 
 /// A turn that may begin.
@@ -36,6 +37,7 @@ pub(super) fn begin_turn(connection: &Connection, begin: &BeginTurn, now: Timest
     if close_at_stop(connection, &begin.group, &begin.chat, Tell::Yes, now)? {
         return Ok(Begin::Stopped);
     }
+    settle_unwanted(connection, begin, now)?;
     let messages = match waiting(connection, begin, "first_seq IS NOT NULL", now)? {
         Look::None => new_turn(connection, begin)?,
         look => look,
@@ -54,6 +56,25 @@ pub(super) fn begin_turn(connection: &Connection, begin: &BeginTurn, now: Timest
         (Look::None, Look::None) => return Ok(Begin::Nothing),
     };
     start(connection, begin, candidate, now).map(|turn| Begin::Turn(Box::new(turn)))
+}
+
+/// Ends turns that wait for another try and of which no message wakes the group any more: those that did
+/// were deleted, or say something else now.
+fn settle_unwanted(connection: &Connection, begin: &BeginTurn, now: Timestamp) -> rusqlite::Result<()> {
+    let ended = connection
+        .prepare_cached(
+            "UPDATE turns SET state = 'settled', ended_at = ?2, not_before = NULL
+             WHERE group_id = ?1 AND state = 'waiting' AND first_seq IS NOT NULL
+                AND EXISTS (SELECT 1 FROM messages m WHERE m.chat = turns.chat
+                            AND m.seq BETWEEN turns.first_seq AND turns.last_seq
+                            AND (m.edited_at IS NOT NULL OR m.deleted_at IS NOT NULL))
+                AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat = turns.chat AND m.wakes = 1
+                                AND m.seq BETWEEN turns.first_seq AND turns.last_seq)
+             RETURNING last_seq",
+        )?
+        .query_map(params![begin.group.as_str(), millis(now)], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    ended.into_iter().try_for_each(|last| move_cursor(connection, &begin.group, last))
 }
 
 /// The turn of one kind that waits and may begin first.
@@ -159,7 +180,12 @@ fn start(
         .optional()?;
     let Ok(id) = id.parse() else { return Err(rusqlite::Error::InvalidColumnName("turns.id".into())) };
     let settled = settled(connection, &begin.group)?;
-    Ok(BegunTurn { id, attempt, subject, channel, session, settled })
+    let mut turn = BegunTurn { id, attempt, subject, channel, session, settled, undelivered: Undelivered::default() };
+    // What an isolated run is told, nobody remembers.
+    if !turn.is_isolated() {
+        turn.undelivered = hand_over(connection, &begin.chat, turn.id.as_str())?;
+    }
+    Ok(turn)
 }
 
 fn covered(
@@ -170,11 +196,13 @@ fn covered(
     limit: usize,
 ) -> rusqlite::Result<(Vec<CoveredMessage>, u64)> {
     let total: u64 = connection
-        .prepare_cached("SELECT count(*) FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3")?
+        .prepare_cached(
+            "SELECT count(*) FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND deleted_at IS NULL",
+        )?
         .query_row(params![chat, first, last], |row| row.get(0))?;
     let mut query = connection.prepare_cached(
-        "WITH range AS (SELECT * FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3)
-         SELECT sender, sender_name, platform_id, text, reply_to, sent_at, wakes FROM range
+        "WITH range AS (SELECT * FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND deleted_at IS NULL)
+         SELECT sender, sender_name, platform_id, text, reply_to, sent_at, wakes, edited_at IS NOT NULL FROM range
          WHERE seq IN (SELECT seq FROM range ORDER BY seq DESC LIMIT ?4)
             OR seq = (SELECT max(seq) FROM range WHERE wakes = 1)
          ORDER BY seq",
@@ -189,6 +217,7 @@ fn covered(
                 reply_to: row.get(4)?,
                 sent_at: timestamp(row.get(5)?),
                 wakes: row.get(6)?,
+                edited: row.get(7)?,
             })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;

@@ -9,7 +9,7 @@ use super::closed::{Tell, close_at_stop, move_cursor};
 use crate::phrases;
 use crate::store::outbox::{OutboxKind, insert};
 use crate::store::tasks::{RunOutcome, end_run};
-use crate::store::{millis, sessions};
+use crate::store::{millis, sessions, undelivered};
 
 pub(super) fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, now: Timestamp) -> rusqlite::Result<()> {
     let (group, chat, provider, last): (String, String, String, Option<i64>) = connection
@@ -21,7 +21,8 @@ pub(super) fn end_turn(connection: &Connection, turn: &TurnId, end: &EndTurn, no
         insert(connection, OutboxKind::Notice, &chat, Some(turn.as_str()), None, notice, now).map(drop)
     };
     match end {
-        EndTurn::Settled | EndTurn::Retry { forget_session: false, .. } => {}
+        EndTurn::Settled => undelivered::told(connection, &chat, turn.as_str())?,
+        EndTurn::Retry { forget_session: false, .. } => {}
         EndTurn::Retry { forget_session: true, .. } => {
             if let Ok(provider) = provider.parse() {
                 sessions::forget(connection, &group, provider)?;

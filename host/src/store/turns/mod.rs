@@ -18,6 +18,7 @@ use self::closed::close_all;
 use self::end::end_turn;
 use super::outbox::{OutboxKind, insert};
 use super::tasks::TaskRun;
+use super::undelivered::Undelivered;
 use super::{Store, StoreError};
 
 /// What to begin a turn for.
@@ -61,6 +62,8 @@ pub struct BegunTurn {
     pub session: Option<SessionId>,
     /// Up to which message everything had ended when it began: a `/stop` up to there is none for it.
     pub settled: i64,
+    /// What the agent said in this chat before and nobody received.
+    pub undelivered: Undelivered,
 }
 
 /// What a turn is for.
@@ -115,6 +118,8 @@ pub struct CoveredMessage {
     pub reply_to: Option<String>,
     /// When it was said.
     pub sent_at: Timestamp,
+    /// Whether it was changed after it had been said.
+    pub edited: bool,
     /// Whether it wakes the group.
     pub wakes: bool,
 }

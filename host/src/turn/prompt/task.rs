@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{ID_BYTES, ZONE_BYTES, attribute, escaped};
+use super::{ID_BYTES, ZONE_BYTES, attribute, escaped, undelivered};
+use crate::store::undelivered::Undelivered;
+
+/// The room for the note of undelivered texts.
+const UNDELIVERED_BYTES: usize = 16 * 1024;
 
 /// The line by which the agent knows that nobody is typing. In a turn of messages it can't stand: what
 /// people write is inside of tags there.
@@ -20,14 +24,17 @@ pub struct TaskPrompt<'a> {
     pub prompt: &'a str,
     /// The IANA name of the group's time zone.
     pub time_zone: &'a str,
+    /// What the agent said here before and nobody received.
+    pub undelivered: &'a Undelivered,
 }
 
 /// Writes the prompt of a task's turn.
 #[must_use]
 pub fn task_prompt(input: &TaskPrompt<'_>) -> String {
     format!(
-        "<context timezone=\"{}\" />\n{NOTICE}\n<task id=\"{}\" scheduled_for=\"{:.3}\">\n{}\n</task>",
+        "<context timezone=\"{}\" />\n{}{NOTICE}\n<task id=\"{}\" scheduled_for=\"{:.3}\">\n{}\n</task>",
         attribute(input.time_zone, ZONE_BYTES),
+        undelivered::note(input.undelivered, UNDELIVERED_BYTES),
         attribute(input.task, ID_BYTES),
         input.scheduled_for,
         escaped(input.prompt),
@@ -44,6 +51,7 @@ mod tests {
             scheduled_for: "2026-01-02T08:00:00Z".parse().unwrap(),
             prompt,
             time_zone: "Europe/Berlin",
+            undelivered: &Undelivered::default(),
         })
     }
 

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::undelivered::UndeliveredText;
+
+static NOTHING: Undelivered = Undelivered { texts: Vec::new(), omitted: 0 };
 
 fn message(name: &str, text: &str) -> PromptMessage {
     PromptMessage {
@@ -9,6 +12,7 @@ fn message(name: &str, text: &str) -> PromptMessage {
         sent_at: "2026-02-15T10:00:00Z".parse().unwrap(),
         text: text.into(),
         reply_to: None,
+        edited: false,
         standing: Standing::Context,
     }
 }
@@ -22,7 +26,7 @@ fn limits(messages: usize, bytes: usize) -> PromptLimits {
 }
 
 fn input(messages: &[PromptMessage], limits: PromptLimits) -> PromptInput<'_> {
-    PromptInput { messages, omitted: 0, time_zone: "Europe/Berlin", limits }
+    PromptInput { messages, omitted: 0, time_zone: "Europe/Berlin", undelivered: &NOTHING, limits }
 }
 
 fn shown(messages: &[PromptMessage], limits: PromptLimits) -> String {
@@ -42,6 +46,41 @@ fn messages_are_told_as_they_always_were() {
     <message sender="John" time="2026-02-15T10:00:00.000Z">hey &amp; hi</message>
     <message sender="49123@s.whatsapp.net" time="2026-02-15T10:00:05.250Z" reply_to="3EB0&quot;&lt;&gt;">two
     lines and a bell</message>
+    </messages>
+    "#);
+}
+
+#[test]
+fn a_message_that_was_edited_says_so() {
+    let edited = PromptMessage { edited: true, reply_to: Some("m1".into()), ..waking("@Andy Tuesday, I mean") };
+    insta::assert_snapshot!(shown(&[edited], PromptLimits::default()), @r#"
+    <context timezone="Europe/Berlin" />
+    <messages>
+    <message sender="John" time="2026-02-15T10:00:00.000Z" reply_to="m1" edited="true">@Andy Tuesday, I mean</message>
+    </messages>
+    "#);
+}
+
+fn lost(count: usize) -> Undelivered {
+    let given_up_at = "2026-02-15T09:00:00Z".parse().unwrap();
+    let text = |beginning: String| UndeliveredText { given_up_at, beginning, characters: 15, reason: "blocked".into() };
+    let texts = (0..count).map(|_| text("<message>&\"\u{7}".repeat(20))).collect();
+    Undelivered { texts, omitted: 0 }
+}
+
+#[test]
+fn words_that_were_not_delivered_come_before_the_messages() {
+    let mut undelivered = lost(1);
+    undelivered.texts[0].beginning = "See you at ten.".into();
+    let messages = [waking("@Andy hello?")];
+    let prompt = prompt(&PromptInput { undelivered: &undelivered, ..input(&messages, PromptLimits::default()) });
+    insta::assert_snapshot!(prompt, @r#"
+    <context timezone="Europe/Berlin" />
+    <undelivered note="you said this here before; it could not be delivered, nobody read it">
+    <text given_up_at="2026-02-15T09:00:00.000Z" characters="15" reason="blocked">See you at ten.</text>
+    </undelivered>
+    <messages>
+    <message sender="John" time="2026-02-15T10:00:00.000Z">@Andy hello?</message>
     </messages>
     "#);
 }
@@ -134,7 +173,11 @@ proptest! {
     fn a_prompt_keeps_its_limits_and_counts_what_it_leaves_out(
         messages in proptest::collection::vec(any_message(), 1..30),
         bytes in 4096usize..9000,
+        lost_texts in 0usize..6,
     ) {
+        let undelivered = lost(lost_texts);
+        let whole = prompt(&PromptInput { undelivered: &undelivered, ..input(&messages, limits(20, bytes)) });
+        prop_assert!(whole.len() <= bytes, "{} bytes of {bytes}", whole.len());
         let prompt = shown(&messages, limits(20, bytes));
         prop_assert!(prompt.len() <= bytes, "{} bytes of {bytes}", prompt.len());
         let told = prompt.matches("<message ").count() as u64;
