@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup engine agent host image run test fmt lint fmt-check clippy doc bench clean
+.PHONY: help setup engine agent host image run test fmt lint fmt-check clippy doc bench soak chaos clean
 # Its steps share two things that take one user at a time: cargo's build directory and the engine.
 .NOTPARALLEL:
 
@@ -68,10 +68,21 @@ doc:
 	  RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --no-deps --manifest-path "$$manifest"; \
 	done
 
+# What these start besides the host.
+PLAYERS := --bin longshore-stub-host --bin longshore-traffic
+
 # The figures are those of the release binary that setup made.
 bench: setup ## Measure: one table, in one run
-	@$(CARGO) build --release $(LOCKED) -p longshore-tests --bin longshore-bench
+	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-bench
 	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
+
+soak: setup ## Ten minutes of traffic on stub containers: does it grow, do the books balance
+	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-soak
+	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-soak
+
+chaos: setup ## Kill the host 200 times at random moments: was anything lost or doubled
+	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-chaos
+	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-chaos
 
 clean: ## Remove what was built; data, groups and images stay
 	@for manifest in $(WORKSPACES); do $(CARGO) clean --manifest-path "$$manifest"; done

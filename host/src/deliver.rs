@@ -113,8 +113,15 @@ impl Outbound {
         links
     }
 
-    /// The longest text that the chat's channel takes, in bytes.
-    pub async fn max_text_bytes(&self, chat: &str) -> usize {
+    /// The longest text that the chat's channel takes, in bytes, as far as it matters for this one: which
+    /// channel that is need not be known for a text that every channel takes.
+    pub async fn max_text_bytes(&self, chat: &str, text: &str) -> usize {
+        let least = self.0.channels.iter().map(|channel| channel.max_text_bytes()).min();
+        if let Some(least) = least.map(|least| least.min(DEFAULT_TEXT_BYTES))
+            && text.len() <= least
+        {
+            return least;
+        }
         self.channel_of(chat).await.map_or(DEFAULT_TEXT_BYTES, |channel| channel.max_text_bytes())
     }
 

@@ -6,7 +6,9 @@
 
 mod bare;
 mod groups;
+mod load;
 mod ours;
+mod rest;
 mod table;
 mod tasks;
 
@@ -23,7 +25,8 @@ const WARM: usize = 20;
 const COLD: usize = 7;
 
 /// The parts, in the order of the table.
-const PARTS: [&str; 6] = ["host", "groups", "petitions", "tasks", "flood", "turns"];
+const PARTS: [&str; 11] =
+    ["host", "idle", "restart", "groups", "store", "route", "handoff", "petitions", "tasks", "flood", "turns"];
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
@@ -36,6 +39,11 @@ async fn main() -> anyhow::Result<()> {
     for part in PARTS.into_iter().filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part)) {
         match part {
             "host" => host(&mut table)?,
+            "idle" => idle(&mut table)?,
+            "restart" => restart(&mut table)?,
+            "store" => stored(&mut table).await?,
+            "route" => routed(&mut table)?,
+            "handoff" => handoff(&mut table)?,
             "groups" => groups_file(&mut table).await?,
             "petitions" => petitions(&mut table, &rehearsal)?,
             "tasks" => scheduled(&mut table).await?,
@@ -59,6 +67,53 @@ fn host(table: &mut Table) -> anyhow::Result<()> {
     let rss_row =
         Row::figure("host: memory when idle (RSS)", &Samples::of(vec![rss]), "MiB", Some(("<= 20", rss <= 20.0)));
     table.push(rss_row);
+    Ok(())
+}
+
+fn idle(table: &mut Table) -> anyhow::Result<()> {
+    let (rss, cpu) = rest::idle(100)?;
+    table.push(Row::single("idle: memory with 100 groups (RSS)", rss, "MiB", Some(("<= 15", rss <= 15.0))));
+    table.push(Row::fine("idle: share of a processor", cpu, "%", Some(("<= 0.020", cpu <= 0.02))));
+    Ok(())
+}
+
+fn restart(table: &mut Table) -> anyhow::Result<()> {
+    let ready = rest::restart(1_000_000, 1_000, COLD)?;
+    let met = ready.p95() <= 300.0;
+    table.push(Row::figure("restart: 1,000,000 messages, 1,000 groups", &ready, "ms", Some(("p95 <= 300", met))));
+    Ok(())
+}
+
+async fn stored(table: &mut Table) -> anyhow::Result<()> {
+    let (burst, single) = load::store(20_000).await?;
+    table.push(Row::single("store: one by one, a commit each", single, "/s", None));
+    table.push(Row::single("store: a burst of 20,000", burst, "/s", Some((">= 5000", burst >= 5_000.0))));
+    let ratio = burst / single;
+    table.push(Row::ratio("store: burst / one by one", ratio, Some((">= 2.00", ratio >= 2.0))));
+    Ok(())
+}
+
+fn routed(table: &mut Table) -> anyhow::Result<()> {
+    let load::Routed { rate, all_ended, peak } = load::route(20_000, 100)?;
+    let met = rate >= 10_000.0;
+    table.push(Row::single("route: 20,000 in 100 groups, to the last ack", rate, "/s", Some((">= 10000", met))));
+    table.push(Row::single("route: until its 100 turns were answered", all_ended, "ms", None));
+    table.push(Row::single("route: most memory (VmHWM)", peak, "MiB", Some(("<= 60", peak <= 60.0))));
+    Ok(())
+}
+
+fn handoff(table: &mut Table) -> anyhow::Result<()> {
+    let load::Handoff { brought_to_handed, stored_to_handed, output_to_send } = load::handoff(WARM * 15)?;
+    table.push(Row::figure("handoff: brought to a warm agent's read", &brought_to_handed, "ms", None));
+    let met = stored_to_handed.p50() <= 5.0 && stored_to_handed.p95() <= 15.0;
+    table.push(Row::figure(
+        "handoff: stored to a warm agent's read",
+        &stored_to_handed,
+        "ms",
+        Some(("<= 5 / 15", met)),
+    ));
+    let met = output_to_send.p50() <= 1.0 && output_to_send.p95() <= 5.0;
+    table.push(Row::figure("handoff: agent's output to send", &output_to_send, "ms", Some(("<= 1 / 5", met))));
     Ok(())
 }
 

@@ -52,7 +52,11 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
 
 /// From the start of the process to an open control socket, in ms.
 pub(crate) fn ready(runs: usize) -> anyhow::Result<Samples> {
-    let installation = Installation::new();
+    ready_of(&Installation::new(), runs)
+}
+
+/// The same, of an installation as it is.
+pub(crate) fn ready_of(installation: &Installation, runs: usize) -> anyhow::Result<Samples> {
     let mut samples = Vec::new();
     for _ in 0..runs {
         let socket = installation.path("data/host.sock");

@@ -51,6 +51,11 @@ impl Row {
         Self::new(what, format!("{value:.1} {unit}"), String::new(), String::new(), target)
     }
 
+    /// One small number.
+    pub(crate) fn fine(what: &str, value: f64, unit: &str, target: Option<(&str, bool)>) -> Self {
+        Self::new(what, format!("{value:.3} {unit}"), String::new(), String::new(), target)
+    }
+
     /// A ratio.
     pub(crate) fn ratio(what: &str, value: f64, target: Option<(&str, bool)>) -> Self {
         Self::new(what, format!("{value:.2} x"), String::new(), String::new(), target)

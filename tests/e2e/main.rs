@@ -6,6 +6,7 @@
 mod architecture;
 mod backup;
 mod channels;
+mod chaos;
 mod chat;
 mod credentials;
 mod delivery;

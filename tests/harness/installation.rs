@@ -39,6 +39,12 @@ impl Installation {
         self.root().join(name)
     }
 
+    /// Keeps the folder, so that it can be looked at.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+
     /// Adds lines to `.env`.
     pub fn env(&self, lines: &str) {
         let path = self.path(".env");
@@ -86,10 +92,16 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("LONGSHORE_BIN") {
         return path.into();
     }
-    let this = std::env::current_exe().expect("the test's own path");
+    beside("longshore")
+}
+
+/// A program that was built with this one.
+#[must_use]
+pub fn beside(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("this program's own path");
     this.ancestors()
         .skip(1)
-        .map(|folder| folder.join("longshore"))
+        .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .expect("`longshore` is not built: run `make test`, or `cargo build` first")
+        .unwrap_or_else(|| panic!("`{name}` is not built: run `make test`, or `cargo build` first"))
 }

@@ -52,6 +52,8 @@ use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
 use crate::upkeep::Upkeep;
 
+/// How long to wait for the lock of a host that has just died.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
 /// How long a refresh of the ChatGPT login may take to end: longer than its own limit.
@@ -337,8 +339,14 @@ pub fn lock(root: &Path) -> anyhow::Result<File> {
     check(root)?;
     let path = root.join("data/host.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        bail!("another `longshore run` serves `{}` already; stop it first", root.display());
+    // A host that was killed while it started a child leaves its lock to the child for a moment, until
+    // that runs its own program.
+    let begin = Instant::now();
+    while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if begin.elapsed() > LOCK_PATIENCE {
+            bail!("another `longshore run` serves `{}` already; stop it first", root.display());
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
     Ok(file)
 }

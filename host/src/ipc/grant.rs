@@ -162,7 +162,7 @@ impl Granter {
             Some(sender) => format!("**{sender}:** {text}"),
             None => text,
         };
-        let pieces = chunk(&text, self.outbound.max_text_bytes(&chat).await);
+        let pieces = chunk(&text, self.outbound.max_text_bytes(&chat, &text).await);
         Ok(Box::new(move |_, _| (Answer { ok: true, ..Answer::default() }, PetitionEffect::Say { chat, pieces })))
     }
 

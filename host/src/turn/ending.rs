@@ -131,7 +131,7 @@ impl TurnRunner {
 
     /// A text in pieces that the group's channel can carry.
     pub(super) async fn pieces(&self, group: &Group, text: &str) -> Vec<String> {
-        chunk(text, self.outbound.max_text_bytes(&group.chat).await)
+        chunk(text, self.outbound.max_text_bytes(&group.chat, text).await)
     }
 
     pub(super) fn later(&self, wait: Duration) -> Timestamp {

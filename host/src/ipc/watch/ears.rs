@@ -43,6 +43,7 @@ impl Ears {
         let watcher = watcher
             .map_err(|error| {
                 warned = true;
+                room.is_now_deaf();
                 tracing::warn!(%error, "mailboxes cannot be watched; petitions are found within {:?}", super::SWEEP);
             })
             .ok();
@@ -126,6 +127,7 @@ impl Ears {
                 if !self.warned {
                     tracing::warn!(%error, "a mailbox cannot be watched; petitions are found within {:?}", super::SWEEP);
                     self.warned = true;
+                    self.room.is_now_deaf();
                 }
                 false
             }

@@ -31,8 +31,10 @@ use crate::groups::Groups;
 use crate::groups::watch::Snapshot;
 use crate::stop::Stop;
 
-/// How often all mailboxes are looked at without having been told of anything.
+/// How often all mailboxes are looked at without having been told of anything, when some are not heard.
 const SWEEP: Duration = Duration::from_secs(10);
+/// When all are heard: every so many sweeps. It costs time for each group, and the kernel hardly ever forgets.
+const HEARING_SWEEPS: u64 = 6;
 
 /// The mailboxes of all groups. Clones are the same.
 #[derive(Clone)]
@@ -86,6 +88,7 @@ impl Mailroom {
         let mut attendants = Attendants::new(Arc::clone(&self.0), stop.child_token());
         let mut sweep = interval_at(Instant::now() + SWEEP, SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweeps: u64 = 0;
         loop {
             attendants.follow(&groups.borrow_and_update().groups);
             tokio::select! {
@@ -94,7 +97,12 @@ impl Mailroom {
                     // The watch has stopped, and the host with it.
                     break;
                 },
-                _ = sweep.tick() => self.0.hear_anything(),
+                _ = sweep.tick() => {
+                    sweeps += 1;
+                    if self.0.is_deaf() || sweeps.is_multiple_of(HEARING_SWEEPS) {
+                        self.0.hear_anything();
+                    }
+                }
                 Some(ended) = attendants.tasks.join_next() => died(ended)?,
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_protocol::GroupId;
@@ -48,6 +48,8 @@ pub(super) struct Room {
     pub(super) counters: Counters,
     /// Told when folders may have come or gone.
     pub(super) layout: Notify,
+    /// Whether a folder could not be listened to.
+    deaf: AtomicBool,
     working: Arc<Semaphore>,
     quarantine: Arc<Quarantine>,
     mailboxes: Mutex<HashMap<GroupId, Arc<Attended>>>,
@@ -62,6 +64,7 @@ impl Room {
             clock,
             counters: Counters::default(),
             layout: Notify::new(),
+            deaf: AtomicBool::new(false),
             working: Arc::new(Semaphore::new(MAX_WORKING)),
             mailboxes: Mutex::default(),
         }
@@ -91,6 +94,15 @@ impl Room {
     pub(super) fn ring_all(&self) {
         let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
         mailboxes.values().for_each(|attended| attended.bell.notify_one());
+    }
+
+    /// A folder cannot be listened to: from now on the sweep has to find what comes.
+    pub(super) fn is_now_deaf(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
     }
 
     pub(super) fn counts(&self) -> Counts {
