@@ -4,6 +4,7 @@ mod engine;
 mod upstream;
 
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,7 +79,7 @@ pub struct Options {
 /// A host that is ready: everything is open, nothing runs yet but its tasks.
 pub struct App {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
-    dispatch: JoinHandle<()>,
+    dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
     drain: Stop,
     /// Everything else ends.
@@ -215,14 +216,12 @@ impl App {
             tasks_changed: changed.clone(),
             engine_refusals: std::sync::atomic::AtomicU32::new(0),
         });
-        recover(&runner, None).await?;
         tasks.spawn(named("ipc", mailroom.clone().run(groups.clone(), stop.clone())));
         tasks.spawn(named("snapshots", snapshots.clone().run(stop.clone())));
         // No new runs from the drain on: a task whose time comes then is caught up at the next start.
         tasks.spawn(named("schedule", scheduler.run(drain.clone())));
-        let concurrent = config.max_concurrent_containers;
-        let dispatch =
-            tokio::spawn(dispatch(Arc::new(runner), wakes.clone(), concurrent, clock.clone(), drain.clone()));
+        let turns = turns(runner, wakes.clone(), config.max_concurrent_containers, clock.clone(), drain.clone());
+        let dispatch = tokio::spawn(turns);
 
         let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
             .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
@@ -269,10 +268,7 @@ impl App {
         let died = tokio::select! {
             () = until.cancelled() => None,
             Some(ended) = self.tasks.join_next() => Some(death(ended)),
-            ended = &mut self.dispatch => {
-                let cause = ended.err().map_or_else(String::new, |error| error.to_string());
-                bail!("the task `dispatch` ended: {cause}")
-            }
+            ended = &mut self.dispatch => return Err(death(ended.map(|result| ("dispatch", result)))),
         };
         tracing::info!("stopping: running turns may end");
         self.drain.cancel();
@@ -298,6 +294,20 @@ impl App {
         tracing::info!("stopped");
         died.map_or(Ok(()), Err)
     }
+}
+
+/// Recovers what the last host left, and then runs turns. Whoever waits for the host to be ready does not wait
+/// for this: what agents ask for meanwhile still belongs to the turns that were interrupted.
+async fn turns(
+    runner: Arc<TurnRunner>,
+    wakes: Wakes,
+    concurrent: NonZeroUsize,
+    clock: Clock,
+    drain: Stop,
+) -> anyhow::Result<()> {
+    recover(&runner, None).await?;
+    dispatch(Arc::new(runner), wakes, concurrent, clock, drain).await;
+    Ok(())
 }
 
 fn death(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {

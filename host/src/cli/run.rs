@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::chat::{self, ChatArgs};
 use super::{Ending, note};
@@ -62,10 +62,11 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
     }
     let runtime = Arc::new(super::engine());
     let options = Options { root: root.clone(), config, rehearsal, runtime, clock: Clock::system() };
+    // Before anybody can know that the host is there, and stop it.
+    let (stop, restart) = (Stop::new(), Stop::new());
+    tokio::spawn(follow(Signals::listen()?, stop.clone(), restart.clone()));
     let app = App::start(options).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
-    let (stop, restart) = (Stop::new(), Stop::new());
-    tokio::spawn(signals(stop.clone(), restart.clone()));
     let Some(group) = args.chat else {
         return app.run(stop, restart).await.map(|()| Ending::Done);
     };
@@ -97,18 +98,26 @@ fn open_log(root: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("the log `{}` cannot be opened; run `longshore init` first", path.display()))
 }
 
+/// What ends a host from outside.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be caught");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+}
+
 /// The first signal drains, the second kills. SIGTERM is what service managers send, to restart as well: another
 /// host may come. Ctrl-C is a person's, who means the end.
-async fn signals(stop: Stop, restart: Stop) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("signals cannot be caught");
-        return;
-    };
+async fn follow(mut signals: Signals, stop: Stop, restart: Stop) {
     loop {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => restart.cancel(),
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => restart.cancel(),
         }
         if stop.is_cancelled() {
             tracing::warn!("second signal: ending at once; running turns are recovered at the next start");

@@ -1,5 +1,7 @@
 //! Turns that a host left running when it died, or that panicked.
 
+use std::time::Duration;
+
 use longshore_protocol::{Failure, FailureKind, GroupId, ProviderKind};
 
 use super::fold::MAX_ATTEMPTS;
@@ -7,6 +9,9 @@ use super::run::{SETTLE, TurnRunner};
 use crate::phrases;
 use crate::store::StoreError;
 use crate::store::turns::EndTurn;
+
+/// How long an engine may take to say what the last host left. One that does not answer runs nothing either.
+const ENGINE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Closes turns that are marked running and do not run: one that said nothing is tried again, one
 /// that spoke is over, and the chat is told that the answer may be incomplete.
@@ -17,8 +22,9 @@ pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usi
     let interrupted = runner.store.interrupted_turns(group.cloned()).await?;
     if !interrupted.is_empty() {
         // A container that the last host left may still be at it, and would go on to ask for things.
-        if let Err(error) = runner.residents.ready_engine().await {
-            tracing::debug!(%error, "the containers of the last host cannot be looked at now");
+        let looked = tokio::time::timeout(ENGINE_LIMIT, runner.residents.ready_engine()).await;
+        if !matches!(looked, Ok(Ok(()))) {
+            tracing::debug!("the containers of the last host cannot be looked at now");
         }
     }
     for turn in &interrupted {
