@@ -169,7 +169,7 @@ pub async fn deliver(outbound: Outbound, clock: Clock, stop: Stop) -> anyhow::Re
             () = sending.outbound.0.wake.notified() => {}
             Some(sent) = sending.under_way.join_next() => sending.sent(sent)?,
             _ = sweep.tick() => sending.outbound.look(),
-            () = tokio::time::sleep(next.unwrap_or(SWEEP)) => {}
+            () = due(&sending.clock, next) => {}
         }
         while let Some(sent) = sending.under_way.try_join_next() {
             sending.sent(sent)?;
@@ -179,6 +179,13 @@ pub async fn deliver(outbound: Outbound, clock: Clock, stop: Stop) -> anyhow::Re
         sending.sent(sent)?;
     }
     Ok(())
+}
+
+async fn due(clock: &Clock, at: Option<Timestamp>) {
+    match at {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Sending {
@@ -198,8 +205,8 @@ struct Sent {
 }
 
 impl Sending {
-    /// Starts a send for every chat that is due and whose head is, and says how long the next one has to wait.
-    async fn start_due(&mut self) -> Result<Option<Duration>, StoreError> {
+    /// Starts a send for every chat that is due and whose head is, and says when the next one is due.
+    async fn start_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let news = std::mem::take(&mut *self.outbound.0.news.lock().unwrap_or_else(PoisonError::into_inner));
         let store = self.outbound.0.store.clone();
         for channel in news.came_up {
@@ -223,7 +230,7 @@ impl Sending {
                 }
             }
         }
-        Ok(self.agenda.next().map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()))
+        Ok(self.agenda.next())
     }
 
     fn send(&mut self, head: OutboxHead, name: String, channel: Option<Arc<dyn Channel>>) {

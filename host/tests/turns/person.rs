@@ -1,5 +1,6 @@
 //! Who is at the other end of the chat.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,8 +11,19 @@ use tokio::sync::mpsc;
 /// Every message that reached the chat, with its id, over crashes as well.
 pub(crate) type Delivered = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Why nothing can be delivered, if so.
-pub(crate) type Refusal = Arc<Mutex<Option<String>>>;
+/// What the platform does not take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Mood {
+    /// It takes everything.
+    #[default]
+    Willing,
+    /// It takes nothing, ever, for this reason.
+    Closed(String),
+    /// It takes no message at its first try; these were tried.
+    Reluctant(BTreeSet<String>),
+}
+
+pub(crate) type Refusal = Arc<Mutex<Mood>>;
 
 /// The person at the other end of the chat.
 pub(crate) struct Person {
@@ -37,8 +49,14 @@ impl Channel for Person {
     }
 
     async fn send(&self, message: &OutboundMessage) -> Result<(), SendError> {
-        if let Some(why) = self.refusal.lock().unwrap().clone() {
-            return Err(SendError::Permanent(why));
+        match &mut *self.refusal.lock().unwrap() {
+            Mood::Willing => {}
+            Mood::Closed(why) => return Err(SendError::Permanent(why.clone())),
+            Mood::Reluctant(tried) => {
+                if tried.insert(message.message_id.clone()) {
+                    return Err(SendError::Temporary("not at once".into()));
+                }
+            }
         }
         self.delivered.lock().unwrap().push((message.message_id.clone(), message.text.clone()));
         self.told.send(message.text.clone()).map_err(|_| SendError::Unavailable("gone".into()))

@@ -36,7 +36,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::person::{Delivered, Person, Refusal};
+use super::person::{Delivered, Mood, Person, Refusal};
 use super::theatre::{Actors, Line, Script, Theatre};
 
 /// How long a test waits for what must come.
@@ -310,12 +310,17 @@ impl Stage {
 
     /// From now on the platform takes nothing, for good.
     pub(crate) fn refuse(&self, why: &str) {
-        *self.refusal.lock().unwrap() = Some(why.to_owned());
+        *self.refusal.lock().unwrap() = Mood::Closed(why.to_owned());
     }
 
-    /// From now on it takes everything.
+    /// From now on it takes no message at its first try.
+    pub(crate) fn refuse_each_once(&self) {
+        *self.refusal.lock().unwrap() = Mood::Reluctant(std::collections::BTreeSet::new());
+    }
+
+    /// Everything can be delivered again.
     pub(crate) fn accept(&self) {
-        *self.refusal.lock().unwrap() = None;
+        *self.refusal.lock().unwrap() = Mood::Willing;
     }
 
     /// Whether the store's fuse has burned.

@@ -7,6 +7,8 @@
 mod begin;
 mod closed;
 mod end;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use longshore_protocol::ipc::ContextMode;
