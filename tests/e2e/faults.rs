@@ -153,6 +153,32 @@ fn a_conversation_whose_file_is_gone_is_begun_anew_silently() {
     assert!(host.log().contains("STALE_SESSION"), "the session was not stale: {}", host.log());
 }
 
+/// The most memory that the host has had, in MiB.
+fn most_memory(host: &Host<'_>) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn a_container_that_floods_its_stdout_costs_bounded_memory_and_its_turn() {
+    let installation = Installation::new();
+    let mut host = Host::start(&installation);
+    for (floods, flood) in [(1, "yes"), (2, "cat /dev/zero")] {
+        let mut asking = installation.command();
+        asking.args(["chat", "main", "--once", &format!("#rehearse shell {flood} | head -c 10G > /proc/1/fd/1")]);
+        let mut asking = asking.stderr(std::process::Stdio::null()).spawn().unwrap();
+        host.wait_until(&format!("`{flood}` is not heard any more"), |host| {
+            host.log().matches("it is not heard any more").count() >= floods
+        });
+        host.wait_until("the turn is stopped", |_| installation.longshore(&["stop", "main"]).status.success());
+        asking.wait().unwrap();
+    }
+    assert!(most_memory(&host) < 150, "{} MiB", most_memory(&host));
+    assert!(host.log().len() < 1024 * 1024, "the log has {} bytes", host.log().len());
+    assert_eq!(host.chat("coder", "still there?").status, 0);
+}
+
 #[test]
 fn a_host_that_is_told_to_stop_leaves_no_container_behind() {
     let installation = Installation::new();

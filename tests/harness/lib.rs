@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod chaos;
+pub mod engine;
 pub mod figures;
 pub mod host;
 pub mod installation;

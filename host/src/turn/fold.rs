@@ -17,6 +17,11 @@ use super::{cut, prompt::strip_internal};
 
 /// The longest note that is passed on, in bytes.
 const NOTE_BYTES: usize = 300;
+/// How much one turn may say, in bytes. A chat is no place for more, and the store none for an agent that does
+/// not stop.
+pub const MOST_SAID_BYTES: usize = 1024 * 1024;
+/// In how many messages.
+pub const MOST_SAID: usize = 1000;
 
 /// Something that a turn's event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub struct TurnFold {
     turn: TurnId,
     attempt: Attempt,
     said: Said,
+    /// How much it may still say, in bytes and in messages.
+    left: (usize, usize),
     stopping: bool,
     ended: bool,
 }
@@ -47,7 +54,8 @@ impl TurnFold {
     /// A turn that begins.
     #[must_use]
     pub fn new(turn: TurnId, attempt: Attempt) -> Self {
-        Self { turn, attempt, said: Said::Nothing, stopping: false, ended: false }
+        let left = (MOST_SAID_BYTES, MOST_SAID);
+        Self { turn, attempt, said: Said::Nothing, left, stopping: false, ended: false }
     }
 
     /// Whether the turn has had its [`Effect::End`].
@@ -113,7 +121,12 @@ impl TurnFold {
         match strip_internal(text) {
             Some(text) => {
                 self.said = Said::Aloud;
-                vec![Effect::Say(text)]
+                let (bytes, messages) = self.left;
+                if bytes == 0 || messages == 0 {
+                    return vec![Effect::Note("the agent says more than a turn may".to_owned())];
+                }
+                self.left = (bytes.saturating_sub(text.len()), messages - 1);
+                vec![Effect::Say(cut::visibly(&text, bytes).into_owned())]
             }
             // An empty message is no decision to be silent.
             None if text.trim().is_empty() => Vec::new(),

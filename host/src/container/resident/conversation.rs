@@ -16,6 +16,8 @@ use crate::groups::Group;
 
 /// How long a container may take until its runner says `ready`.
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// How long a runner may take to read one command.
+const INPUT_LIMIT: Duration = Duration::from_secs(30);
 /// Events of a runner that nobody has read yet; beyond them the container waits.
 const EVENTS: usize = 256;
 
@@ -32,7 +34,7 @@ pub struct Resident {
     exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
     ready: bool,
     _pump: AbortOnDropHandle<()>,
-    _link: BrokerLink,
+    link: BrokerLink,
 }
 
 /// What a resident is besides its container's streams.
@@ -66,8 +68,14 @@ impl Resident {
             exit: attached.exit,
             ready: false,
             _pump: AbortOnDropHandle::new(pump),
-            _link: link,
+            link,
         }
+    }
+
+    /// Lets go of the streams. An engine that removes a container waits for whoever does not read what it said.
+    /// The link must outlive the container.
+    pub(super) fn hang_up(self) -> (ContainerId, BrokerLink) {
+        (self.id, self.link)
     }
 
     /// Whether it was started for the group as it is now, and still runs as far as is known.
@@ -115,9 +123,10 @@ impl Resident {
             self.stdin.write_all(&line).await?;
             self.stdin.flush().await
         };
-        match written.await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(&error.to_string()).await),
+        match tokio::time::timeout(INPUT_LIMIT, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(&error.to_string()).await),
+            Err(_) => Err(Failure::new("container", FailureKind::Transport, "the runner does not read its input")),
         }
     }
 

@@ -29,6 +29,9 @@ use crate::stop::Stop;
 /// How often idle containers are looked at when nothing happens: finds those that somebody killed.
 const SWEEP: Duration = Duration::from_secs(30);
 
+/// How long a runner may take to hear that its host is about to end.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// What residents are made of and for how long they stay.
 pub struct ResidentSettings {
     /// The installation that they belong to.
@@ -53,6 +56,8 @@ pub struct Residents {
     groups: watch::Receiver<Arc<Snapshot>>,
     wakes: Wakes,
     seats: Mutex<HashMap<GroupId, Seat>>,
+    /// Containers that an engine could not remove when it was asked to.
+    left_over: Mutex<Vec<ContainerId>>,
     /// Something has changed that may make idle residents too many.
     changed: Notify,
     /// Set once the last host's containers are taken over or gone: before that, none of ours may be started.
@@ -77,8 +82,17 @@ impl Residents {
         groups: watch::Receiver<Arc<Snapshot>>,
         wakes: Wakes,
     ) -> Self {
-        let (seats, changed, looked) = (Mutex::default(), Notify::new(), OnceCell::new());
-        Self { runtime, broker, settings, groups, wakes, seats, changed, looked }
+        Self {
+            runtime,
+            broker,
+            settings,
+            groups,
+            wakes,
+            seats: Mutex::default(),
+            left_over: Mutex::default(),
+            changed: Notify::new(),
+            looked: OnceCell::new(),
+        }
     }
 
     /// The group's resident, started now if there is none that fits the group's configuration.
@@ -132,7 +146,8 @@ impl Residents {
                 seats.remove(&resident.group);
             }
         }
-        self.remove(&resident.id).await;
+        let (id, _link) = resident.hang_up();
+        self.remove(&id).await;
     }
 
     /// Whether the agent image is there and fits.
@@ -163,7 +178,8 @@ impl Residents {
                 (Seat::Idle(resident), None) => resident.id.clone(),
                 (Seat::Idle(mut resident), Some(time)) => {
                     let linger = RunnerCommand::Linger { seconds: time.as_secs() };
-                    if resident.lives() && resident.command(&linger).await.is_ok() {
+                    let told = tokio::time::timeout(LAST_WORD, resident.command(&linger)).await;
+                    if resident.lives() && matches!(told, Ok(Ok(()))) {
                         tracing::info!(%group, container = %resident.id, "container left for the next host");
                         return;
                     }
@@ -200,6 +216,10 @@ impl Residents {
             }
             for resident in over {
                 self.retire(resident).await;
+            }
+            let left_over = std::mem::take(&mut *self.left_over.lock().unwrap_or_else(PoisonError::into_inner));
+            for container in left_over {
+                self.remove(&container).await;
             }
             self.retire_surplus().await;
         }
@@ -252,8 +272,8 @@ impl Residents {
 
     async fn remove(&self, id: &ContainerId) {
         if let Err(error) = self.runtime.remove(id).await {
-            // Its label lets the next start of the host find it.
-            tracing::warn!(container = %id, %error, "a container could not be removed");
+            tracing::warn!(container = %id, %error, "a container could not be removed; it is tried again");
+            self.left_over.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
         }
     }
 

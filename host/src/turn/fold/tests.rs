@@ -196,6 +196,22 @@ fn a_conversation_that_is_gone_or_too_long_is_forgotten_once() {
 }
 
 #[test]
+fn a_turn_says_no_more_than_it_may_and_the_cut_is_seen() {
+    let said = |effects: Vec<Effect>| match effects.into_iter().next() {
+        Some(Effect::Say(text)) => Some(text),
+        _ => None,
+    };
+    let mut long = fold();
+    assert!(said(long.handle(message("word"))).is_some());
+    let cut = said(long.handle(message(&"x".repeat(3 * MOST_SAID_BYTES)))).unwrap();
+    assert!(cut.len() <= MOST_SAID_BYTES + 100 && cut.ends_with("more bytes left out]"), "{}", cut.len());
+    assert_eq!(said(long.handle(message("more"))), None);
+    let mut many = fold();
+    assert_eq!((0..2 * MOST_SAID).filter_map(|_| said(many.handle(message("word")))).count(), MOST_SAID);
+    assert_eq!(many.handle(finished()), [Effect::End(Verdict::Settled)]);
+}
+
+#[test]
 fn a_turn_that_somebody_stopped_is_neither_tried_again_nor_a_failure() {
     for event in [failed(FailureKind::Stopped), failed(FailureKind::Transport)] {
         let mut fold = fold();
