@@ -5,6 +5,7 @@
 //! run, against the same stand-in, as what they are compared with.
 
 mod bare;
+mod cold;
 mod groups;
 mod load;
 mod ours;
@@ -156,6 +157,10 @@ async fn turns(table: &mut Table, rehearsal: &Rehearsal) -> anyhow::Result<()> {
     let clis = bare::Clis::extract(&folder()?)?;
     let floor = ours::container_floor(COLD).await?;
     table.push(Row::figure("container floor: create + start, Engine API", &floor, "ms", None));
+    let cold = cold::first_instruction(COLD).await?;
+    table.push(Row::figure("cold container: stored to first instruction", &cold, "ms", None));
+    let over = cold.p50() - floor.p50();
+    table.push(Row::single("cold container: over the floor", over, "ms", Some(("p50 <= 15", over <= 15.0))));
     for (provider, group, limit) in [("claude", "main", 30.0), ("codex", "coder", 60.0)] {
         let start = clis.cold(provider, rehearsal, COLD).await?;
         let bare = clis.warm(provider, rehearsal, WARM).await?;
