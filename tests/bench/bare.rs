@@ -32,6 +32,8 @@ impl Clis {
                 let inside = docker(&[
                     "run",
                     "--rm",
+                    "--network",
+                    "none",
                     "--entrypoint",
                     "/bin/sh",
                     IMAGE,

@@ -67,9 +67,10 @@ impl Engine {
     /// Starts the daemon, on what the last one left.
     pub fn up(&mut self, live_restore: LiveRestore) {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("a log");
-        let mut command = Command::new("dockerd");
+        // In a network of its own: a daemon without a bridge removes the one that the usual engine made.
+        let mut command = Command::new("unshare");
         command
-            .args(["--host", &self.host(), "--iptables=false", "--bridge=none"])
+            .args(["--net", "dockerd", "--host", &self.host(), "--iptables=false", "--bridge=none"])
             .arg("--data-root")
             .arg(self.path("data"))
             .arg("--exec-root")
