@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
+use crate::broker::egress::network::Internet;
 use crate::broker::login::ChatGptLogin;
 use crate::broker::{Broker, Upstreams};
 use crate::channel::Channel;
@@ -111,12 +112,14 @@ impl App {
         let drain = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
-        let broker = match &rehearsal {
+        let (upstreams, login) = match &rehearsal {
             Some(rehearsal) => {
-                Broker::new(Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?))
+                (Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?), None)
             }
-            None => Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt(&config, &root, &clock)),
+            None => (Upstreams::from_config(&config), Some(chatgpt(&config, &root, &clock))),
         };
+        let internet = Internet::by(config.egress_resolver).context("`EGRESS_RESOLVER` cannot be used")?;
+        let broker = Broker::with(upstreams, login, internet);
         let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;

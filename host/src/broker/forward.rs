@@ -11,6 +11,7 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 use super::access::SignIn;
+use super::egress::Aside;
 use super::policy::{self, Api, Decision};
 use super::refusal::Refusal;
 use super::upstream::SendError;
@@ -25,10 +26,11 @@ const MAX_TRADE_BYTES: usize = 64 * 1024;
 /// An answer: the upstream's, as it comes, or our own.
 pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
 
-/// Answers one request of a group's container.
+/// Answers one request of a group's container. What goes on after the answer is left in `aside`.
 pub(super) async fn answer(
     broker: &Broker,
     client: &Client,
+    aside: &Aside,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let group = &client.group;
@@ -39,6 +41,7 @@ pub(super) async fn answer(
             forward(broker, client, api, path, request).await.map(|answer| answer.map(Either::Left))
         }
         Decision::TradeLogin => trade_login(broker, client, request).await,
+        Decision::Egress => return Ok(broker.egress.answer(group, &client.way_out, aside, request).await),
         Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
         Decision::NoWebsocket => Err(Refusal::NoWebsocket),
     };

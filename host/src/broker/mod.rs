@@ -3,12 +3,14 @@
 //! Each group has a unix socket in a directory of its own, mounted into that group's container only;
 //! so the socket is the group's identity and nothing that a client says can change it. Requests to the
 //! two model APIs are sent on with the operator's credential in place of whatever the client sent;
+//! requests to other hosts, as a proxy gets them, go where the group's rules allow ([`egress`]);
 //! everything else is refused. Bodies stream both ways and are never held, read or logged.
 //!
 //! A connection carries one request. It is a local one and costs nothing, and so no client holds a
 //! place without asking something, and none meets a connection that was closed for being idle.
 
 pub mod access;
+pub mod egress;
 mod forward;
 pub mod login;
 pub mod policy;
@@ -36,6 +38,9 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use self::access::{Choice, Offers, SignIn};
+use self::egress::network::Internet;
+use self::egress::rules::Rules;
+use self::egress::{Aside, Counts, Egress, Limits, WayOut};
 use self::login::{Access, ChatGptLogin};
 use self::policy::Api;
 use self::refusal::Refusal;
@@ -166,6 +171,7 @@ pub struct Broker {
     upstreams: Upstreams,
     chatgpt: Option<ChatGpt>,
     connections: Arc<Connections>,
+    egress: Egress,
 }
 
 /// The way of groups that sign in with ChatGPT.
@@ -177,16 +183,20 @@ pub struct ChatGpt {
 }
 
 impl Broker {
-    /// Connects to nothing yet.
+    /// Connects to nothing yet. No login, and names as the system has them.
     #[must_use]
     pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: None, connections: Arc::default() })
+        Self::with(upstreams, None, Internet::default())
     }
 
-    /// The same with a ChatGPT login for the groups that want it.
+    /// The same with a ChatGPT login for the groups that want it, and tools on the `internet`.
     #[must_use]
-    pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Arc::default() })
+    pub fn with(upstreams: Upstreams, chatgpt: Option<ChatGpt>, internet: Internet) -> Arc<Self> {
+        Self::assembled(upstreams, chatgpt, Egress::new(internet, Limits::ORDINARY))
+    }
+
+    fn assembled(upstreams: Upstreams, chatgpt: Option<ChatGpt>, egress: Egress) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt, connections: Arc::default(), egress })
     }
 
     /// How the group's provider signs in.
@@ -245,7 +255,14 @@ impl Broker {
         self.upstreams.placeholders()
     }
 
+    /// What the tools of a group have sent out and received, and tried to.
+    #[must_use]
+    pub fn egress_counts(&self, group: &GroupId) -> Counts {
+        self.egress.counts(group)
+    }
+
     /// Opens the group's socket, `<directory>/broker.sock`, and serves it until the link is dropped.
+    /// `rules` say what the group's tools may reach.
     ///
     /// `directory` must be the group's alone; it is made (mode 0755) if there is none, and an older
     /// socket in it is replaced. Only `owner`, a user and a group id, can connect; without it only the
@@ -259,13 +276,14 @@ impl Broker {
         directory: &Path,
         owner: Option<(u32, u32)>,
         sign_in: SignIn,
+        rules: Rules,
     ) -> io::Result<BrokerLink> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (socket, listener) = SocketFile::bind(&directory.join(SOCKET), owner)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let accepting =
-            runtime.spawn(accept(Arc::clone(self), Client { group: group.clone(), sign_in }, listener)).abort_handle();
+        let client = Client { group: group.clone(), sign_in, way_out: self.egress.way_out(group, rules) };
+        let accepting = runtime.spawn(accept(Arc::clone(self), client, listener)).abort_handle();
         Ok(BrokerLink { accepting, socket })
     }
 }
@@ -292,10 +310,11 @@ impl Drop for BrokerLink {
 }
 
 /// Whose socket it is, which is all that identifies a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Client {
     group: GroupId,
     sign_in: SignIn,
+    way_out: WayOut,
 }
 
 async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
@@ -323,7 +342,8 @@ async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
 
 async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
     let group = &client.group;
-    let service = service_fn(|request| forward::answer(&broker, &client, request));
+    let aside = Aside::default();
+    let service = service_fn(|request| forward::answer(&broker, &client, &aside, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -331,7 +351,10 @@ async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     match connection.without_shutdown().await {
-        Ok(answered) => linger(answered.io.into_inner()).await,
+        Ok(answered) => match aside.tunnel() {
+            Some(tunnel) => tunnel.carry(group, answered.io.into_inner(), &answered.read_buf).await,
+            None => linger(answered.io.into_inner()).await,
+        },
         // A client that leaves early is the usual end of an interrupted turn.
         Err(error) => debug!(%group, %error, "a connection ended early"),
     }

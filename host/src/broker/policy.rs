@@ -57,6 +57,8 @@ pub enum Decision {
     },
     /// It wants new tokens for a ChatGPT login, which only a container that has the login itself may.
     TradeLogin,
+    /// It names another host, as a request to a proxy does: a tool wants to go out.
+    Egress,
     /// It is none of the few that are allowed.
     Forbid,
     /// It wants a websocket. `codex` then turns to plain requests at once.
@@ -66,13 +68,13 @@ pub enum Decision {
 /// Decides by the request's first line and headers.
 #[must_use]
 pub fn decide(method: &Method, uri: &Uri, headers: &HeaderMap) -> Decision {
+    // A proxy's request (`GET http://other/`, `CONNECT other:443`) names a host; those to the APIs never do.
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Decision::Egress;
+    }
     let websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     if headers.get_all(header::UPGRADE).iter().any(websocket) {
         return Decision::NoWebsocket;
-    }
-    // A proxy's request (`GET http://other/`, `CONNECT other:443`) names a host; ours never do.
-    if uri.scheme().is_some() || uri.authority().is_some() {
-        return Decision::Forbid;
     }
     if *method == Method::POST && uri.path() == BROKER_LOGIN_TOKEN {
         return Decision::TradeLogin;
@@ -162,7 +164,7 @@ fn sensitive(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
 
 /// Without the headers that concern one connection only (RFC 9110, 7.6.1), those that `Connection`
 /// names, and those to `drop`.
-fn end_to_end(headers: &HeaderMap, drop: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+pub(super) fn end_to_end(headers: &HeaderMap, drop: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -256,11 +258,20 @@ mod tests {
             ("POST", "/openai/oauth/token/"),
             ("DELETE", "/openai/v1/models"),
             ("GET", "/openai/v1/models/gpt"),
-            ("POST", "http://api.example/anthropic/v1/messages"),
-            ("GET", "https://api.example/openai/v1/models"),
-            ("CONNECT", "api.example:443"),
         ] {
             assert_eq!(decision(method, target), Decision::Forbid, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_names_a_host_is_a_tools_and_gets_no_credential() {
+        for (method, target) in [
+            ("POST", "http://api.example/anthropic/v1/messages"),
+            ("GET", "https://api.example/openai/v1/models"),
+            ("POST", "http://127.0.0.1:7411/anthropic/v1/messages"),
+            ("CONNECT", "api.example:443"),
+        ] {
+            assert_eq!(decision(method, target), Decision::Egress, "{method} {target}");
         }
     }
 

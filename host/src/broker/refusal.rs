@@ -51,8 +51,7 @@ impl Refusal {
     #[must_use]
     pub fn forbidden(method: &Method, uri: &Uri) -> Self {
         // The query may hold anything; the path says enough.
-        let place = uri.authority().map_or_else(String::new, |authority| format!("{}{authority}", scheme(uri)));
-        let asked = format!("{method} {place}{}", uri.path());
+        let asked = format!("{method} {}", uri.path());
         Self::Forbidden { asked: asked.chars().take(200).collect() }
     }
 
@@ -127,10 +126,6 @@ impl Refusal {
     }
 }
 
-fn scheme(uri: &Uri) -> String {
-    uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
@@ -144,8 +139,6 @@ mod tests {
         let mut told = String::new();
         for refusal in [
             Refusal::forbidden(&Method::GET, &Uri::from_static("/anthropic/v1/files?secret=1")),
-            Refusal::forbidden(&Method::CONNECT, &Uri::from_static("example.com:443")),
-            Refusal::forbidden(&Method::GET, &Uri::from_static("http://example.com/x?y")),
             Refusal::NoWebsocket,
             Refusal::NoCredential { hint: "no credential for claude: set it" },
             Refusal::Login(LoginError::Missing),

@@ -169,13 +169,14 @@ fn render(listing: &Listing) -> String {
                 group.provider.to_string(),
                 group.wakes_on.clone(),
                 if listing.live { group.generation.to_string() } else { "-".into() },
+                group.egress.policy.clone(),
                 group.chat.clone(),
                 group.name.clone(),
                 state.to_owned(),
             ]
         })
         .collect();
-    let mut text = table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "CHAT", "NAME", ""], &rows);
+    let mut text = table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "EGRESS", "CHAT", "NAME", ""], &rows);
     text.push_str(&if listing.live {
         format!("\ngeneration {} of the groups file is applied\n", listing.generation)
     } else {
@@ -274,7 +275,8 @@ mod tests {
     #[test]
     fn the_list_reads_well_in_a_healthy_and_in_a_broken_installation() {
         let healthy = r#"{"1@g.us": {"name": "Family", "folder": "family", "added_at": "x"},
-            "console:main": {"name": "Main", "folder": "main", "isMain": true, "provider": "codex"}}"#;
+            "console:main": {"name": "Main", "folder": "main", "isMain": true, "provider": "codex",
+             "containerConfig": {"egressAllow": ["intranet.example", "*.example.org"]}}}"#;
         insta::assert_snapshot!("healthy", listing(healthy, true));
         let broken = r#"{"1@g.us": {"name": "Family", "folder": "../family"},
             "console:main": {"name": "Main", "folder": "main", "isMain": true}}"#;

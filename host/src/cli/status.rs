@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Ending, say};
 use crate::control::client::Client;
-use crate::control::{Petitions, Request, Response, Status};
+use crate::control::{Egress, Petitions, Request, Response, Status};
 
 /// Arguments of `longshore status`.
 #[derive(Debug, Args)]
@@ -73,6 +73,14 @@ fn render(status: &Status) -> String {
         let main = if group.is_main { ", main" } else { "" };
         let warm = if group.warm { ", warm" } else { "" };
         line(format_args!("group     {:width$}  {}  {}{main}{warm}", group.id.as_str(), group.provider, group.chat));
+        let Egress { connections, refused, bytes, .. } = group.egress;
+        if connections + refused > 0 {
+            let mebibytes = bytes >> 20;
+            line(format_args!(
+                "egress    {:width$}  {connections} connections, {mebibytes} MiB, {refused} refused since the start",
+                group.id.as_str()
+            ));
+        }
     }
     for problem in &status.problems {
         line(format_args!("problem   {problem}"));
@@ -103,6 +111,12 @@ mod tests {
             provider: longshore_protocol::ProviderKind::Claude,
             is_main,
             warm,
+            egress: Egress {
+                policy: "list".into(),
+                connections: if is_main { 0 } else { 3 },
+                refused: u64::from(!is_main),
+                bytes: 5 << 20,
+            },
             wakes_on: "every message".into(),
             generation: 3,
             problem: None,
@@ -146,6 +160,7 @@ mod tests {
         database  DAMAGED: Page 7: btreeInitPage() returns error code 11
         group     main         claude  console:main, main, warm
         group     family-chat  claude  console:family-chat
+        egress    family-chat  3 connections, 5 MiB, 1 refused since the start
         problem   line 3, column 5: …
         ");
     }

@@ -192,6 +192,7 @@ impl GroupStatus {
             provider: group.provider,
             is_main: group.is_main,
             warm: false,
+            egress: Egress::of(group),
             wakes_on: match &group.trigger {
                 _ if group.is_main || !group.requires_trigger => "every message".into(),
                 Some(trigger) => trigger.clone(),
@@ -200,6 +201,25 @@ impl GroupStatus {
             generation: group.generation,
             problem: of_entry.map(ToString::to_string),
         }
+    }
+}
+
+/// What a group's tools may reach, and what they did with it since the host's start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Egress {
+    /// `none`, `list`, `list +2` with two entries of the operator's, or `open`.
+    pub policy: String,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Requests that were not allowed.
+    pub refused: u64,
+    /// Bytes, both directions together.
+    pub bytes: u64,
+}
+
+impl Egress {
+    fn of(group: &Group) -> Self {
+        Self { policy: group.container.egress.to_string(), ..Self::default() }
     }
 }
 
@@ -249,6 +269,9 @@ pub struct GroupStatus {
     pub warm: bool,
     /// What wakes it: a trigger, or every message.
     pub wakes_on: String,
+    /// What its tools may reach, and did.
+    #[serde(default)]
+    pub egress: Egress,
     /// The generation of the groups file in which its configuration last changed.
     pub generation: u64,
     /// What is wrong with its entry now, if anything: the host goes on with the last good one.

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelGap, ChannelStatus, GroupStatus, Petitions, Request, Response, Status, Stopped};
+use super::{ChannelGap, ChannelStatus, Egress, GroupStatus, Petitions, Request, Response, Status, Stopped};
+use crate::broker::egress::Counts;
 use crate::channel::console::{self, Console, Heard};
 use crate::clock::Clock;
 use crate::container::ContainerRuntime;
@@ -292,6 +293,7 @@ impl Control {
                 .iter()
                 .map(|group| GroupStatus {
                     warm: warm.contains(&group.id),
+                    egress: egress(group, self.residents.egress_counts(&group.id)),
                     ..GroupStatus::of(group, &snapshot.problems, &self.assistant)
                 })
                 .collect(),
@@ -306,6 +308,11 @@ impl Control {
             database_damage: self.health.damage(),
         }
     }
+}
+
+fn egress(group: &Group, counts: Counts) -> Egress {
+    let Counts { connections, refused, bytes } = counts;
+    Egress { connections, refused, bytes, ..Egress::of(group) }
 }
 
 fn channel_status((name, link): (String, crate::deliver::Link)) -> ChannelStatus {

@@ -206,6 +206,26 @@ pub struct ContainerConfig {
     #[schemars(length(min = 1, max = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// How far the agent's tools get through the host's proxy. Default: list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// Hosts that they reach beyond the usual ones for code and packages: `host`, `*.host` or `host:port`. Without a port: 443 and 80.
+    #[schemars(length(max = 256), inner(length(min = 1, max = 320)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_allow: Option<Vec<String>>,
+}
+
+/// How far the agent's tools get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// Nowhere.
+    None,
+    /// To the usual hosts for code and packages, and to those of `egressAllow`.
+    #[default]
+    List,
+    /// To every public host.
+    Open,
 }
 
 /// A directory of the host that the agent sees.

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod edit;
+mod egress;
 pub mod entry;
 mod load;
 mod problem;
@@ -26,9 +27,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use longshore_protocol::{GroupId, ProviderKind, ProviderSettings};
 
-pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Entry};
+pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Egress, Entry};
 pub use self::load::{Loaded, load};
 pub use self::problem::{Effect, Position, Problem};
+use crate::broker::egress::rules::Rules;
 
 /// The name of the file, in the host's `data` directory.
 pub const FILE_NAME: &str = "registered_groups.json";
@@ -99,6 +101,8 @@ pub struct ContainerChoices {
     pub nano_cpus: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// What its tools may reach.
+    pub egress: Rules,
 }
 
 /// A directory of the host that the operator wants in the container. Not checked against anything yet.

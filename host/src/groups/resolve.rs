@@ -9,6 +9,7 @@ use jsonc_parser::common::Ranged;
 use longshore_protocol::{CodexSignIn, GroupId, IdError, ProviderKind, ProviderSettings};
 use serde_json::Value as Json;
 
+use super::egress;
 use super::entry::{AdditionalMount, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
 use super::problem::{Effect, Findings, Path, shown};
 use super::{CodexChoices, ContainerChoices, ExtraMount, Group};
@@ -29,7 +30,7 @@ impl Place<'_> {
         self.add(self.path, self.object, field, text.into(), None, findings);
     }
 
-    fn warn(&self, field: &[&str], text: &str, findings: &mut Findings) {
+    pub(super) fn warn(&self, field: &[&str], text: &str, findings: &mut Findings) {
         self.add(self.path, self.object, field, text.to_owned(), Some(Effect::Ignored), findings);
     }
 
@@ -178,7 +179,8 @@ fn toml(value: &Json) -> Option<String> {
     }
 }
 
-fn container_choices(config: ContainerConfig, place: &Place<'_>, findings: &mut Findings) -> ContainerChoices {
+fn container_choices(mut config: ContainerConfig, place: &Place<'_>, findings: &mut Findings) -> ContainerChoices {
+    let egress = egress::rules(config.egress, config.egress_allow.take(), place, findings);
     if config.env.is_some_and(|env| !env.is_empty()) {
         let text = "has no effect: containers are given no environment of the operator's";
         place.warn(&["containerConfig", "env"], text, findings);
@@ -193,6 +195,7 @@ fn container_choices(config: ContainerConfig, place: &Place<'_>, findings: &mut 
         image: config.image,
         time_limit: config.timeout.map(Duration::from_millis),
         prewarm: config.prewarm.unwrap_or_default(),
+        egress,
         ..ContainerChoices::default()
     }
 }

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// Nobody becomes main by a file.
     #[error("`isMain` cannot be set this way; the operator does it in the groups file")]
     IsMain,
+    /// Nobody lets another out by a file, either.
+    #[error("`egress` and `egressAllow` cannot be set this way; the operator does it in the groups file")]
+    Egress,
     /// The groups file did not take it.
     #[error("{0}")]
     GroupsFile(String),
@@ -117,6 +120,7 @@ mod tests {
             Refusal::Jitter,
             Refusal::Script,
             Refusal::IsMain,
+            Refusal::Egress,
             Refusal::GroupsFile("the chat `x:1` is registered already".into()),
             Refusal::Unwritable("disk full".into()),
         ]
@@ -144,8 +148,9 @@ mod tests {
             Refusal::Jitter => 16,
             Refusal::Script => 17,
             Refusal::IsMain => 18,
-            Refusal::GroupsFile(_) => 19,
-            Refusal::Unwritable(_) => 20,
+            Refusal::Egress => 19,
+            Refusal::GroupsFile(_) => 20,
+            Refusal::Unwritable(_) => 21,
         }
     }
 

@@ -26,6 +26,10 @@ pub(super) async fn register(
     if wish.is_main == Some(true) {
         return Err(Refusal::IsMain);
     }
+    let names = |key| wish.container_config.as_ref().is_some_and(|config| config.get(key).is_some());
+    if names("egress") || names("egressAllow") {
+        return Err(Refusal::Egress);
+    }
     if let Some(group) = groups.by_chat(&wish.jid)
         && group.id.as_str() == wish.folder
         && group.name == wish.name
@@ -58,4 +62,28 @@ fn entry(wish: &RegisterGroup, now: Timestamp) -> Result<Entry, Refusal> {
         fields.insert("added_at".into(), format!("{now:.3}").into());
     }
     serde_json::from_value(value).map_err(|error| Refusal::GroupsFile(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_let_out_by_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("registered_groups.json");
+        std::fs::write(&path, "{}").unwrap();
+        for config in
+            [json!({ "egress": "open" }), json!({ "egressAllow": ["evil.example"] }), json!({ "egress": null })]
+        {
+            let wish = json!({ "jid": "x:1", "name": "X", "folder": "x", "containerConfig": config });
+            let wish = serde_json::from_value(wish).unwrap();
+            let file = GroupsFile::new(path.clone());
+            let refused = register(&file, &Groups::default(), &wish, Timestamp::UNIX_EPOCH).await;
+            assert!(matches!(refused, Err(Refusal::Egress)), "{config}");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
+    }
 }

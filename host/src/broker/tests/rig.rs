@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::broker::egress::rules::Rules;
 use crate::broker::{Broker, BrokerLink, Credential, Upstream, Upstreams};
 use crate::config::Secret;
 
@@ -121,7 +122,8 @@ impl Rig {
     pub(super) fn new(upstreams: Upstreams) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let broker = Broker::new(upstreams);
-        let link = broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key).unwrap();
+        let link =
+            broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key, Rules::default()).unwrap();
         Self { directory, link, broker }
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::access::SignIn;
+use super::super::egress::rules::Rules;
 use super::super::{Broker, BrokerLink, MAX_CONNECTIONS, Upstreams};
 use super::rig::{Client, Rig, Vendor, post};
 
 fn open(broker: &std::sync::Arc<Broker>, group: &str, directory: &Path) -> BrokerLink {
-    broker.open(&group.parse().unwrap(), directory, None, SignIn::Key).unwrap()
+    broker.open(&group.parse().unwrap(), directory, None, SignIn::Key, Rules::default()).unwrap()
 }
 
 async fn ask(directory: &Path) -> String {
@@ -46,8 +47,9 @@ async fn a_socket_is_its_owners_alone() {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let owner = if user.is_root() { (1234, 2345) } else { (user.as_raw(), group.as_raw()) };
     let vendor = Vendor::echo().await;
-    let link =
-        Broker::new(vendor.upstreams()).open(&"family".parse().unwrap(), &directory, Some(owner), SignIn::Key).unwrap();
+    let link = Broker::new(vendor.upstreams())
+        .open(&"family".parse().unwrap(), &directory, Some(owner), SignIn::Key, Rules::default())
+        .unwrap();
     let socket = std::fs::symlink_metadata(link.socket()).unwrap();
     assert_eq!((socket.uid(), socket.gid()), owner);
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
@@ -92,7 +94,7 @@ async fn a_directory_that_cannot_be_made_is_an_error() {
     let file = root.path().join("file");
     std::fs::write(&file, "").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        assert!(broker.open(&"family".parse().unwrap(), &directory, None, SignIn::Key).is_err());
+        assert!(broker.open(&"family".parse().unwrap(), &directory, None, SignIn::Key, Rules::default()).is_err());
     }
 }
 

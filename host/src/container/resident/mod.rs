@@ -21,6 +21,7 @@ use super::installation::Installation;
 use super::{ContainerId, ContainerRuntime, RuntimeError};
 use crate::broker::Broker;
 use crate::broker::access::SignIn;
+use crate::broker::egress::Counts;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Group, Groups};
 use crate::queue::dispatch::{GroupSlot, Wakes};
@@ -231,6 +232,12 @@ impl Residents {
     /// A failure of kind `auth` when there is no credential: no container is started then.
     pub fn sign_in(&self, group: &Group) -> Result<SignIn, Failure> {
         self.broker.sign_in(group)
+    }
+
+    /// What the tools of a group did with the way out, since the start.
+    #[must_use]
+    pub fn egress_counts(&self, group: &GroupId) -> Counts {
+        self.broker.egress_counts(group)
     }
 
     /// The groups that have a warm container waiting.

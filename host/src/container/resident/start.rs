@@ -11,6 +11,7 @@ use super::super::{Existing, RuntimeError};
 use super::conversation::{Belongings, Resident};
 use super::{Residents, Seat};
 use crate::broker::access::SignIn;
+use crate::broker::egress;
 use crate::groups::{ApprovalPolicy, Group};
 
 /// How long a runner that another host started may take to answer.
@@ -91,7 +92,8 @@ impl Residents {
             }
             _ => Vec::new(),
         };
-        let placeholders = self.broker.placeholders();
+        let mut placeholders = self.broker.placeholders();
+        placeholders.extend_from_slice(egress::variables(group.container.egress.mode));
         Ok(ContainerSpec::new(&SpecInput {
             installation,
             group: &group.id,
@@ -119,7 +121,8 @@ impl Residents {
         prepared.map_err(|error| refused(&error))?.map_err(|error| refused(&error))?;
         let directory = installation.broker_folder(&group.id);
         let owner = Some((installation.uid, installation.gid));
-        let link = self.broker.open(&group.id, &directory, owner, sign_in).map_err(|error| refused(&error))?;
+        let link = self.broker.open(&group.id, &directory, owner, sign_in, group.container.egress.clone());
+        let link = link.map_err(|error| refused(&error))?;
         Ok(Belongings {
             group: group.id.clone(),
             generation: group.generation,
