@@ -52,6 +52,8 @@ use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
 use crate::upkeep::Upkeep;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 /// How long to wait for the lock of a host that has just died.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -91,6 +93,7 @@ pub struct App {
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
     login: Option<Arc<ChatGptLogin>>,
+    meter: Arc<Meter>,
     // Held for as long as the host lives: a second host on one installation would double everything.
     _lock: File,
     _socket: SocketFile,
@@ -111,17 +114,24 @@ impl App {
         let drain = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
-        let broker = match &rehearsal {
-            Some(rehearsal) => {
-                Broker::new(Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?))
-            }
-            None => Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt(&config, &root, &clock)),
-        };
-        let login = broker.login().cloned();
-        let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
         let groups = watch.subscribe();
         tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
+        let broker = match &rehearsal {
+            Some(rehearsal) => {
+                let (anthropic, openai) = (rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?);
+                Broker::new(Upstreams::rehearsal(anthropic, openai), meter.clone())
+            }
+            None => {
+                let chatgpt = chatgpt(&config, &root, &clock);
+                Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt, meter.clone())
+            }
+        };
+        let login = broker.login().cloned();
+        let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let wakes = Wakes::default();
         let stops = Stops::default();
         let residents = Arc::new(Residents::new(
@@ -233,6 +243,7 @@ impl App {
             groups,
             outbound,
             residents: residents.clone(),
+            meter: meter.clone(),
             runtime,
             stops,
             clock: clock.clone(),
@@ -254,6 +265,7 @@ impl App {
             residents,
             rehearsal,
             login,
+            meter,
             _lock: lock,
             _socket: socket,
         })
@@ -283,6 +295,8 @@ impl App {
         }
         let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
         self.residents.close(next_host.then_some(self.keep_warm)).await;
+        // What fails is in the log.
+        let _ = self.meter.write().await;
         if let Some(login) = &self.login
             && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
         {

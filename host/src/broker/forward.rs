@@ -11,8 +11,10 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 use super::access::SignIn;
-use super::policy::{self, Api, Decision};
+use super::patience::{self, Patient};
+use super::policy::{self, Api, Costs, Decision};
 use super::refusal::Refusal;
+use super::tally::{Tallied, Tally};
 use super::upstream::SendError;
 use super::{Broker, Client, Credential};
 
@@ -23,7 +25,7 @@ pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 const MAX_TRADE_BYTES: usize = 64 * 1024;
 
 /// An answer: the upstream's, as it comes, or our own.
-pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
+pub(super) type AnswerBody = Either<Tallied<Patient<Incoming>>, Full<Bytes>>;
 
 /// Answers one request of a group's container.
 pub(super) async fn answer(
@@ -35,8 +37,9 @@ pub(super) async fn answer(
     let method = request.method().clone();
     let dialect = policy::dialect(request.uri());
     let answered = match policy::decide(&method, request.uri(), request.headers()) {
-        Decision::Forward { api, path } => {
-            forward(broker, client, api, path, request).await.map(|answer| answer.map(Either::Left))
+        Decision::Forward { api, path, costs } => {
+            let answered = forward(broker, client, Target { api, path, costs }, request).await;
+            answered.map(|answer| answer.map(Either::Left))
         }
         Decision::TradeLogin => trade_login(broker, client, request).await,
         Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
@@ -56,14 +59,26 @@ pub(super) async fn answer(
     })
 }
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    api: Api,
+    /// Below the upstream's base.
+    path: &'static str,
+    costs: Costs,
+}
+
 async fn forward(
     broker: &Broker,
     client: &Client,
-    api: Api,
-    path: &'static str,
+    Target { api, path, costs }: Target,
     request: Request<Incoming>,
-) -> Result<Response<Incoming>, Refusal> {
+) -> Result<Response<Tallied<Patient<Incoming>>>, Refusal> {
     let group = &client.group;
+    if costs == Costs::Tokens {
+        broker.meter.look_at_prices().await;
+        broker.meter.admit(group).map_err(Refusal::Budget)?;
+    }
     let upstream = broker.upstream(api, client.sign_in).await?;
     if let Credential::None { hint } = upstream.credential {
         return Err(Refusal::NoCredential { hint });
@@ -77,15 +92,23 @@ async fn forward(
     let (head, body) = request.into_parts();
     let uri = upstream.base.join(path, head.uri.query()).map_err(|error| broken(error.to_string()))?;
     let headers = policy::request_headers(&head.headers, api, &upstream, group);
-    let mut outgoing = Request::new(Either::Left(Limited::new(body, MAX_REQUEST_BYTES)));
+    let mut outgoing =
+        Request::new(Either::Left(Limited::new(Patient::new(body, patience::OF_A_CLIENT), MAX_REQUEST_BYTES)));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = headers.map_err(|error| broken(error.to_string()))?;
 
-    let response = broker.connections.send(outgoing).await.map_err(|error| match error {
-        SendError::TooLarge => too_large,
-        SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
-        SendError::Broken(cause) => broken(cause),
+    // From here on the request counts, even if the client leaves before there is an answer.
+    let mut tally = (costs == Costs::Tokens).then(|| Tally::new(broker.meter.clone(), group.clone(), api));
+    let response = broker.connections.send(outgoing).await.map_err(|error| {
+        if let (Some(tally), SendError::TooLarge | SendError::Unreachable(_)) = (tally.take(), &error) {
+            tally.forget();
+        }
+        match error {
+            SendError::TooLarge => too_large,
+            SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
+            SendError::Broken(cause) => broken(cause),
+        }
     })?;
     if let (401, Credential::ChatGpt(access)) = (response.status().as_u16(), &upstream.credential)
         && let Some(chatgpt) = &broker.chatgpt
@@ -95,8 +118,11 @@ async fn forward(
     }
     debug!(%group, ?api, path, status = response.status().as_u16(), "forwarded");
     let (head, body) = response.into_parts();
+    if let Some(tally) = &mut tally {
+        tally.begin(&head.headers);
+    }
     // Nothing else of the head: how the upstream spoke HTTP is that connection's matter.
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(Tallied::new(Patient::new(body, patience::OF_AN_API), tally));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = policy::response_headers(&head.headers);
     Ok(answer)
@@ -111,7 +137,8 @@ async fn trade_login(
     let (Some(chatgpt), SignIn::MountedLogin) = (&broker.chatgpt, client.sign_in) else {
         return Err(Refusal::forbidden(request.method(), request.uri()));
     };
-    let body = Limited::new(request.into_body(), MAX_TRADE_BYTES).collect().await;
+    let body = Patient::new(request.into_body(), patience::OF_A_CLIENT);
+    let body = Limited::new(body, MAX_TRADE_BYTES).collect().await;
     let body = body.map_err(|_| Refusal::TooLarge { limit_bytes: MAX_TRADE_BYTES })?.to_bytes();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let shown = asked["refresh_token"].as_str().unwrap_or_default();

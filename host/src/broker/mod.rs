@@ -3,7 +3,8 @@
 //! Each group has a unix socket in a directory of its own, mounted into that group's container only;
 //! so the socket is the group's identity and nothing that a client says can change it. Requests to the
 //! two model APIs are sent on with the operator's credential in place of whatever the client sent;
-//! everything else is refused. Bodies stream both ways and are never held, read or logged.
+//! everything else is refused. Bodies stream both ways and are never held or logged; of answers, what they used
+//! is read as they pass.
 //!
 //! A connection carries one request. It is a local one and costs nothing, and so no client holds a
 //! place without asking something, and none meets a connection that was closed for being idle.
@@ -11,8 +12,11 @@
 pub mod access;
 mod forward;
 pub mod login;
+mod patience;
 pub mod policy;
 pub mod refusal;
+pub mod scan;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -43,6 +47,8 @@ use self::upstream::Connections;
 use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
 use crate::groups::Group;
 use crate::socket::SocketFile;
+use crate::usage::denial;
+use crate::usage::meter::Meter;
 
 /// The socket's name in the group's directory.
 const SOCKET: &str = "broker.sock";
@@ -165,6 +171,7 @@ impl Upstreams {
 pub struct Broker {
     upstreams: Upstreams,
     chatgpt: Option<ChatGpt>,
+    meter: Arc<Meter>,
     connections: Arc<Connections>,
 }
 
@@ -179,14 +186,14 @@ pub struct ChatGpt {
 impl Broker {
     /// Connects to nothing yet.
     #[must_use]
-    pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: None, connections: Arc::default() })
+    pub fn new(upstreams: Upstreams, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt: None, meter, connections: Arc::default() })
     }
 
     /// The same with a ChatGPT login for the groups that want it.
     #[must_use]
-    pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Arc::default() })
+    pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), meter, connections: Arc::default() })
     }
 
     /// How the group's provider signs in.
@@ -206,6 +213,15 @@ impl Broker {
             None => Choice::default(),
         };
         access::access(group.provider, choice, offers)
+    }
+
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not.
+    pub async fn within_budget(&self, group: &GroupId) -> Result<(), Failure> {
+        self.meter.look_at_prices().await;
+        self.meter.admit(group).map_err(|denial| denial::failure(&denial))
     }
 
     /// The upstream for a request of a group that signs in like that.

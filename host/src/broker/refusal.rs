@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::login::LoginError;
 use super::policy::{self, Api};
+use crate::usage::denial::Denial;
 
 /// Why a request did not go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Refusal {
     },
     /// The ChatGPT login gives no token.
     Login(LoginError),
+    /// The group's budget does not allow it.
+    Budget(Denial),
     /// The body is over the limit.
     TooLarge {
         /// The limit.
@@ -65,6 +68,9 @@ impl Refusal {
             Self::NoCredential { .. } => StatusCode::UNAUTHORIZED,
             Self::Login(LoginError::Later(_)) => StatusCode::BAD_GATEWAY,
             Self::Login(_) => StatusCode::UNAUTHORIZED,
+            // With `x-should-retry: false` both CLIs give up at once and tell the message; a 403 would be a
+            // credential's fault to them, a 429 one to wait for.
+            Self::Budget(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreachable { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
         }
@@ -86,6 +92,7 @@ impl Refusal {
             Self::NoWebsocket => "websockets are not offered here; use plain requests".to_owned(),
             Self::NoCredential { hint } => (*hint).to_owned(),
             Self::Login(error) => error.to_string(),
+            Self::Budget(denial) => denial.to_string(),
             Self::TooLarge { limit_bytes } => format!("the request is larger than {limit_bytes} bytes"),
             Self::Unreachable { origin, cause } => format!("cannot reach `{origin}`: {cause}"),
             Self::Broken { origin, cause } => format!("`{origin}` broke off: {cause}"),
@@ -101,7 +108,7 @@ impl Refusal {
             Api::Anthropic => {
                 let kind = match self {
                     Self::Forbidden { .. } => "permission_error",
-                    Self::NoWebsocket => "invalid_request_error",
+                    Self::NoWebsocket | Self::Budget(_) => "invalid_request_error",
                     Self::Login(LoginError::Later(_)) => "api_error",
                     Self::NoCredential { .. } | Self::Login(_) => "authentication_error",
                     Self::TooLarge { .. } => "request_too_large",
@@ -118,6 +125,7 @@ impl Refusal {
                     Self::Login(LoginError::Later(_)) => ("server_error", "bad_gateway"),
                     Self::Login(LoginError::Refused(refusal)) => ("invalid_request_error", refusal.code()),
                     Self::Login(_) => ("invalid_request_error", "invalid_api_key"),
+                    Self::Budget(_) => ("invalid_request_error", "budget_used_up"),
                     Self::TooLarge { .. } => ("invalid_request_error", "request_too_large"),
                     Self::Unreachable { .. } | Self::Broken { .. } => ("server_error", "bad_gateway"),
                 };
@@ -137,6 +145,7 @@ mod tests {
 
     use super::super::login::LoginRefusal;
     use super::*;
+    use crate::usage::budget::{Limit, Standing};
 
     #[test]
     fn every_refusal_is_told_in_both_dialects() {
@@ -155,6 +164,15 @@ mod tests {
             Refusal::Login(LoginError::Refused(LoginRefusal::Revoked)),
             Refusal::Login(LoginError::Refused(LoginRefusal::Other)),
             Refusal::Login(LoginError::Later("no answer in 30 s".to_owned())),
+            Refusal::Budget(Denial::UsedUp {
+                standing: Standing { limit: Limit::DailyTokens, used: 1_050, of: 1_000, unpriced: 0 },
+                anew: Some("2026-02-02T00:00[UTC]".parse().unwrap()),
+            }),
+            Refusal::Budget(Denial::UsedUp {
+                standing: Standing { limit: Limit::MonthlyUsd, used: 30_000_000_000, of: 30_000_000_000, unpriced: 0 },
+                anew: Some("2026-03-01T00:00[UTC]".parse().unwrap()),
+            }),
+            Refusal::Budget(Denial::NoPrice { limit: Limit::DailyUsd, model: "m".to_owned() }),
             Refusal::TooLarge { limit_bytes: 1024 },
             Refusal::Unreachable { origin: origin(), cause: "connection refused".to_owned() },
             Refusal::Broken { origin: origin(), cause: "connection closed".to_owned() },

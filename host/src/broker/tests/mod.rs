@@ -4,6 +4,7 @@ mod chatgpt;
 mod chatgpt_failures;
 mod rig;
 mod sockets;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
