@@ -152,7 +152,7 @@ async fn trade_login(
 fn refuse(refusal: &Refusal, dialect: Api) -> Response<AnswerBody> {
     let body = refusal.body(dialect).to_string();
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(body))));
-    *response.status_mut() = refusal.status();
+    *response.status_mut() = refusal.status(dialect);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if !refusal.is_temporary() {

@@ -61,16 +61,19 @@ impl Refusal {
 
     /// The HTTP status.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub fn status(&self, api: Api) -> StatusCode {
         match self {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NoWebsocket => StatusCode::UPGRADE_REQUIRED,
             Self::NoCredential { .. } => StatusCode::UNAUTHORIZED,
             Self::Login(LoginError::Later(_)) => StatusCode::BAD_GATEWAY,
             Self::Login(_) => StatusCode::UNAUTHORIZED,
-            // With `x-should-retry: false` both CLIs give up at once and tell the message; a 403 would be a
-            // credential's fault to them, a 429 one to wait for.
-            Self::Budget(_) => StatusCode::BAD_REQUEST,
+            // What each CLI takes as final and tells the message of: on a 400 `claude` asks five times more, and on
+            // a 403 `codex` goes on for seconds.
+            Self::Budget(_) => match api {
+                Api::Anthropic => StatusCode::FORBIDDEN,
+                Api::OpenAi => StatusCode::BAD_REQUEST,
+            },
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreachable { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
         }
@@ -107,8 +110,8 @@ impl Refusal {
             // https://docs.anthropic.com/en/api/errors
             Api::Anthropic => {
                 let kind = match self {
-                    Self::Forbidden { .. } => "permission_error",
-                    Self::NoWebsocket | Self::Budget(_) => "invalid_request_error",
+                    Self::Forbidden { .. } | Self::Budget(_) => "permission_error",
+                    Self::NoWebsocket => "invalid_request_error",
                     Self::Login(LoginError::Later(_)) => "api_error",
                     Self::NoCredential { .. } | Self::Login(_) => "authentication_error",
                     Self::TooLarge { .. } => "request_too_large",
@@ -177,8 +180,9 @@ mod tests {
             Refusal::Unreachable { origin: origin(), cause: "connection refused".to_owned() },
             Refusal::Broken { origin: origin(), cause: "connection closed".to_owned() },
         ] {
-            writeln!(told, "{}", refusal.status()).unwrap();
-            writeln!(told, "  {}\n  {}", refusal.body(Api::Anthropic), refusal.body(Api::OpenAi)).unwrap();
+            for api in [Api::Anthropic, Api::OpenAi] {
+                writeln!(told, "{} {}", refusal.status(api), refusal.body(api)).unwrap();
+            }
         }
         insta::assert_snapshot!(told);
     }

@@ -99,11 +99,13 @@ async fn over_its_budget_a_group_is_refused_for_good_and_the_vendor_hears_nothin
     assert!(allowed.starts_with("HTTP/1.1 200 "), "{allowed}");
     rig.books.rows(1).await;
     let sentence = "this group has used its budget for today: 17 of 17, `dailyTokens`, anew `at 00:00`";
-    for path in ["/anthropic/v1/messages", "/openai/v1/responses", "/openai/v1/responses/compact"] {
+    for (path, final_status) in
+        [("/anthropic/v1/messages", "403"), ("/openai/v1/responses", "400"), ("/openai/v1/responses/compact", "400")]
+    {
         let answer = rig.exchange(&post(path, "{}")).await;
         assert!(answer.contains("x-should-retry: false"), "{answer}");
         let (status, body) = json(&answer);
-        assert_eq!((status, body["error"]["message"].as_str()), ("400", Some(sentence)), "{path}");
+        assert_eq!((status, body["error"]["message"].as_str()), (final_status, Some(sentence)), "{path}");
     }
     assert_eq!(vendor.requests(), 1);
     let free = rig.exchange(&post("/anthropic/v1/messages/count_tokens", "{}")).await;

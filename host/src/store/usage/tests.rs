@@ -1,5 +1,15 @@
-use super::super::tests::open;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+
+use super::super::tests::{at, open};
 use super::*;
+use crate::clock::Clock;
+use crate::groups::watch::Snapshot;
+use crate::usage::Reading;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 fn row(day: &str, group: &str, model: &str, requests: u64) -> Row {
     let account = Account {
@@ -54,4 +64,26 @@ async fn a_missing_database_and_an_older_one_have_no_books() {
     let store = Store::open(&file).unwrap();
     store.add_to_usage(vec![row("2026-01-02", "a", "m", 1)]).await.unwrap();
     assert_eq!(read_since(&file, Date::MIN).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_kept_and_written_later() {
+    let (folder, store) = open();
+    let (_groups, receiver) = watch::channel(Arc::<Snapshot>::default());
+    let (clock, _hands) = Clock::manual(at(0));
+    let meter = Meter::empty(store.clone(), receiver, PriceFile::new(folder.path()), clock, TimeZone::UTC);
+    let use_up = |output| {
+        let tokens = Tokens { output, ..Tokens::default() };
+        meter.enter(&"a".parse().unwrap(), ProviderKind::Claude, Reading { model: "m".into(), tokens });
+    };
+    let database = Connection::open(folder.path().join("longshore.db")).unwrap();
+    database.execute_batch("ALTER TABLE usage RENAME TO elsewhere").unwrap();
+    use_up(2);
+    assert!(meter.write().await.is_err());
+    use_up(4);
+    database.execute_batch("ALTER TABLE elsewhere RENAME TO usage").unwrap();
+    meter.write().await.unwrap();
+    let rows = store.usage_since(Date::MIN).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].amount.requests, rows[0].amount.tokens.output), (2, 6));
 }
