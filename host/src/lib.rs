@@ -26,3 +26,4 @@ pub mod store;
 pub mod telemetry;
 pub mod turn;
 pub mod upkeep;
+pub mod usage;

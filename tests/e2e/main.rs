@@ -20,3 +20,4 @@ mod routing;
 mod sealed;
 mod stopping;
 mod tasks;
+mod usage;

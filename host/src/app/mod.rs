@@ -53,6 +53,8 @@ use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
 use crate::upkeep::Upkeep;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 /// How long to wait for the lock of a host that has just died.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -92,6 +94,7 @@ pub struct App {
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
     login: Option<Arc<ChatGptLogin>>,
+    meter: Arc<Meter>,
     // Held for as long as the host lives: a second host on one installation would double everything.
     _lock: File,
     _socket: SocketFile,
@@ -112,6 +115,12 @@ impl App {
         let drain = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
+        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
+        let groups = watch.subscribe();
+        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
         let (upstreams, login) = match &rehearsal {
             Some(rehearsal) => {
                 (Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?), None)
@@ -119,12 +128,9 @@ impl App {
             None => (Upstreams::from_config(&config), Some(chatgpt(&config, &root, &clock))),
         };
         let internet = Internet::by(config.egress_resolver).context("`EGRESS_RESOLVER` cannot be used")?;
-        let broker = Broker::with(upstreams, login, internet);
+        let broker = Broker::with(upstreams, login, internet, meter.clone());
         let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
-        let groups = watch.subscribe();
-        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let residents = Arc::new(Residents::new(
@@ -236,6 +242,7 @@ impl App {
             groups,
             outbound,
             residents: residents.clone(),
+            meter: meter.clone(),
             runtime,
             stops,
             clock: clock.clone(),
@@ -257,6 +264,7 @@ impl App {
             residents,
             rehearsal,
             login,
+            meter,
             _lock: lock,
             _socket: socket,
         })
@@ -286,6 +294,8 @@ impl App {
         }
         let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
         self.residents.close(next_host.then_some(self.keep_warm)).await;
+        // What fails is in the log.
+        let _ = self.meter.write().await;
         if let Some(login) = &self.login
             && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
         {

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::{Ending, say};
 use crate::control::client::Client;
-use crate::control::{Egress, Petitions, Request, Response, Status};
+use crate::control::{Egress, GroupStatus, Petitions, Request, Response, Status, UsedToday};
+use crate::usage::budget::usd;
 
 /// Arguments of `longshore status`.
 #[derive(Debug, Args)]
@@ -72,7 +73,9 @@ fn render(status: &Status) -> String {
     for group in &status.groups {
         let main = if group.is_main { ", main" } else { "" };
         let warm = if group.warm { ", warm" } else { "" };
-        line(format_args!("group     {:width$}  {}  {}{main}{warm}", group.id.as_str(), group.provider, group.chat));
+        let used = group.used_today.as_ref().filter(|used| used.requests > 0).map(today).unwrap_or_default();
+        let GroupStatus { id, provider, chat, .. } = group;
+        line(format_args!("group     {:width$}  {provider}  {chat}{main}{warm}{used}", id.as_str()));
         let Egress { connections, refused, bytes, .. } = group.egress;
         if connections + refused > 0 {
             let mebibytes = bytes >> 20;
@@ -88,6 +91,15 @@ fn render(status: &Status) -> String {
     text
 }
 
+fn today(used: &UsedToday) -> String {
+    let cost = match used.unpriced_requests {
+        0 => usd(used.cost_nano_usd),
+        _ if used.cost_nano_usd == 0 => "?".into(),
+        _ => format!("{} + ?", usd(used.cost_nano_usd)),
+    };
+    format!(", today {} tokens, {cost}", used.tokens)
+}
+
 pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -100,7 +112,7 @@ pub(super) fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ChannelGap, ChannelStatus, GroupStatus};
+    use crate::control::{ChannelGap, ChannelStatus};
 
     #[test]
     fn status_reads_well_in_a_healthy_and_in_a_broken_installation() {
@@ -120,6 +132,12 @@ mod tests {
             wakes_on: "every message".into(),
             generation: 3,
             problem: None,
+            used_today: is_main.then_some(UsedToday {
+                requests: 3,
+                tokens: 4500,
+                cost_nano_usd: 12_000_000,
+                unpriced_requests: 1,
+            }),
         };
         let status = Status {
             version: "0.1.0".into(),
@@ -158,7 +176,7 @@ mod tests {
         petitions 12 granted, 1 refused, 0 unreadable since the start
         tasks     3 active, 1 paused
         database  DAMAGED: Page 7: btreeInitPage() returns error code 11
-        group     main         claude  console:main, main, warm
+        group     main         claude  console:main, main, warm, today 4500 tokens, $0.0120 + ?
         group     family-chat  claude  console:family-chat
         egress    family-chat  3 connections, 5 MiB, 1 refused since the start
         problem   line 3, column 5: …

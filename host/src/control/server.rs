@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use longshore_protocol::GroupId;
 use longshore_protocol::line::{Line, LineBuffer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelGap, ChannelStatus, Egress, GroupStatus, Petitions, Request, Response, Status, Stopped};
+use super::{ChannelGap, ChannelStatus, Egress, GroupStatus, Petitions, Request, Response, Status, Stopped, UsedToday};
 use crate::broker::egress::Counts;
 use crate::channel::console::{self, Console, Heard};
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
 use crate::upkeep::Health;
+use crate::usage::Amount;
+use crate::usage::meter::Meter;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
 const LOOK: Duration = Duration::from_secs(5);
@@ -46,6 +49,8 @@ pub struct Control {
     pub outbound: Outbound,
     /// The warm containers.
     pub residents: Arc<Residents>,
+    /// What the groups have used.
+    pub meter: Arc<Meter>,
     /// The running turns.
     pub stops: Stops,
     /// The time.
@@ -272,6 +277,11 @@ impl Control {
         }
     }
 
+    fn used_today(&self, group: &GroupId) -> UsedToday {
+        let Amount { requests, tokens, nano_usd, unpriced } = self.meter.used_today(group);
+        UsedToday { requests, tokens: tokens.all(), cost_nano_usd: nano_usd, unpriced_requests: unpriced }
+    }
+
     async fn status(&self) -> Status {
         let snapshot = self.groups.borrow().clone();
         let warm = self.residents.warm();
@@ -294,6 +304,7 @@ impl Control {
                 .map(|group| GroupStatus {
                     warm: warm.contains(&group.id),
                     egress: egress(group, self.residents.egress_counts(&group.id)),
+                    used_today: Some(self.used_today(&group.id)),
                     ..GroupStatus::of(group, &snapshot.problems, &self.assistant)
                 })
                 .collect(),

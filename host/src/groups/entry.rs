@@ -60,6 +60,9 @@ pub struct Entry {
     #[schemars(range(min = 32, max = 4_194_304))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u32>,
+    /// What the group may use of its models. Default: as much as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetConfig>,
 }
 
 /// A CLI by name.
@@ -242,6 +245,24 @@ pub struct AdditionalMount {
     /// Whether the agent may only read. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readonly: Option<bool>,
+}
+
+/// What a group may use of its models. Days and months are those of the host's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Tokens a day: read, from the provider's cache or not, and written.
+    #[schemars(range(max = 1_000_000_000_000u64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_tokens: Option<u64>,
+    /// US dollars a day, by the prices in `data/prices.json`.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_usd: Option<f64>,
+    /// US dollars a calendar month, by the prices in `data/prices.json`.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<f64>,
 }
 
 /// Bytes as a number, or a text such as `2g`.

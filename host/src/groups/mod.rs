@@ -30,7 +30,10 @@ use longshore_protocol::{GroupId, ProviderKind, ProviderSettings};
 pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Egress, Entry};
 pub use self::load::{Loaded, load};
 pub use self::problem::{Effect, Position, Problem};
+pub(crate) use self::syntax::strict as strict_json;
+
 use crate::broker::egress::rules::Rules;
+use crate::usage::budget::Budget;
 
 /// The name of the file, in the host's `data` directory.
 pub const FILE_NAME: &str = "registered_groups.json";
@@ -67,6 +70,8 @@ pub struct Group {
     pub container: ContainerChoices,
     /// The time zone of its people; absent means the host's.
     pub timezone: Option<TimeZone>,
+    /// What it may use of its models.
+    pub budget: Budget,
     /// The [`Groups::generation`] in which any of the above last changed.
     pub generation: u64,
     /// `isMain` as written; [`Group::is_main`] also knows the rule for files that never say it.

@@ -20,7 +20,7 @@ pub(super) struct SyntaxError {
 }
 
 /// The only dialect: what every JSON reader reads.
-pub(super) fn strict() -> ParseOptions {
+pub(crate) fn strict() -> ParseOptions {
     ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,

@@ -30,6 +30,8 @@ use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
 use longshore::turn::run::TurnRunner;
 use longshore::turn::stops::Stops;
+use longshore::usage::meter::Meter;
+use longshore::usage::price_file::PriceFile;
 use longshore_protocol::channel::ChatMessage;
 use longshore_protocol::{PROTOCOL_VERSION, TurnRequest};
 use tempfile::TempDir;
@@ -144,9 +146,11 @@ impl Stage {
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());
+        let prices = PriceFile::new(&root);
+        let meter = Meter::empty(store.clone(), groups.clone(), prices, clock.clone(), TimeZone::UTC);
         let residents = Residents::new(
             Arc::new(Theatre(actors.clone())),
-            Broker::new(upstreams),
+            Broker::new(upstreams, meter.clone()),
             ResidentSettings {
                 installation: Installation::of(&root).unwrap(),
                 image: "stage".into(),

@@ -31,6 +31,8 @@ pub(super) struct Seen {
     pub(super) images: Vec<String>,
     /// What is wrong with the groups file.
     pub(super) group_problems: Vec<String>,
+    /// What is wrong with the file of prices.
+    pub(super) prices: Vec<String>,
     /// The chats that are served.
     pub(super) served: Vec<ServedChat>,
     /// The database.
@@ -83,7 +85,7 @@ pub(super) enum Weight {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) weight: Weight,
-    /// `host`, `settings`, `database`, `engine`, `image`, `groups`, `channel`, `message`, `outbox`, `task` or `petitions`.
+    /// `host`, `settings`, `database`, `engine`, `image`, `groups`, `prices`, `channel`, `message`, `outbox`, `task` or `petitions`.
     pub(super) area: &'static str,
     /// What.
     pub(super) text: String,
@@ -123,6 +125,8 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     if let Some(more) = seen.group_problems.len().checked_sub(MAX_GROUP_PROBLEMS).filter(|more| *more > 0) {
         found.push(problem("groups", format!("{more} more problems"), "see `longshore groups`"));
     }
+    let mend = "correct `data/prices.json`; the prices before the mistake, or the host's own, are used meanwhile";
+    found.extend(seen.prices.iter().take(MAX_GROUP_PROBLEMS).map(|text| problem("prices", text, mend)));
     if let HostSeen::Running(status) = &seen.host {
         found.extend(status.channels.iter().filter_map(|channel| link(channel, status.uptime_seconds)));
     }

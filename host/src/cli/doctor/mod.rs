@@ -25,6 +25,7 @@ use crate::groups::{FILE_NAME, Groups, load};
 use crate::store::beside::Beside;
 use crate::store::unfinished::{Inspection, inspect};
 use crate::store::{self, StoreError};
+use crate::usage::price_file::PriceFile;
 
 /// How far back dead letters are told.
 const DEAD_SINCE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -99,12 +100,15 @@ async fn look(root: &Path) -> Seen {
         })
         .collect();
     let (engine, images) = engine(&host, images).await;
+    let price_file = PriceFile::new(root);
+    price_file.look();
+    let prices = price_file.table().problems.iter().map(ToString::to_string).collect();
     let now = Clock::system().now();
     let file = root.join(store::FILE);
     let (database, damage) = database(&file, now.saturating_sub(DEAD_SINCE).unwrap_or(now), &host);
     let served =
         served.into_iter().map(|(chat, group)| ServedChat { time_limit: limit_of(&chat), chat, group }).collect();
-    Seen { now, host, settings, engine, images, group_problems, served, database, damage }
+    Seen { now, host, settings, engine, images, group_problems, prices, served, database, damage }
 }
 
 async fn ask(root: &Path) -> HostSeen {

@@ -240,6 +240,14 @@ impl Residents {
         self.broker.egress_counts(group)
     }
 
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not: no container is started then.
+    pub async fn within_budget(&self, group: &Group) -> Result<(), Failure> {
+        self.broker.within_budget(&group.id).await
+    }
+
     /// The groups that have a warm container waiting.
     #[must_use]
     pub fn warm(&self) -> Vec<GroupId> {

@@ -122,6 +122,7 @@ fn seen(host: HostSeen, unfinished: Unfinished) -> Seen {
         engine: None,
         images: Vec::new(),
         group_problems: Vec::new(),
+        prices: Vec::new(),
         served: served.into(),
         database: DatabaseSeen::Read(Box::new(unfinished)),
         damage: None,
@@ -150,6 +151,7 @@ fn every_finding_of_a_running_host_says_what_to_do() {
     seen.engine = Some("the container engine does not answer: No such file or directory".into());
     seen.images = vec!["the agent image `longshore-agent:latest` is missing; run `longshore image build`".into()];
     seen.group_problems = vec!["line 3, column 5: `$['x'].folder`: is taken (the chat is not served)".into(); 7];
+    seen.prices = vec!["line 2, column 5: `$.model`: unknown field; known are `models` and `$comment`".into()];
     seen.damage = Some("Page 7: btreeInitPage() returns error code 11".into());
     insta::assert_snapshot!(render(&seen));
 }
