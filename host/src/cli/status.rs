@@ -74,7 +74,7 @@ fn render(status: &Status) -> String {
         let warm = if group.warm { ", warm" } else { "" };
         line(format_args!("group     {:width$}  {}  {}{main}{warm}", group.id.as_str(), group.provider, group.chat));
     }
-    for problem in &status.problems {
+    for problem in status.problems.iter().chain(&status.sender_problems).chain(&status.refused_mounts) {
         line(format_args!("problem   {problem}"));
     }
     text
@@ -126,6 +126,8 @@ mod tests {
             groups: vec![group("main", true, true), group("family-chat", false, false)],
             groups_generation: 3,
             problems: vec!["line 3, column 5: …".into()],
+            sender_problems: vec!["the sender allowlist …".into()],
+            refused_mounts: vec!["group `main`: `/x` is not mounted: …".into()],
             outbox_pending: 2,
             outbox_dead: 1,
             petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
@@ -147,6 +149,8 @@ mod tests {
         group     main         claude  console:main, main, warm
         group     family-chat  claude  console:family-chat
         problem   line 3, column 5: …
+        problem   the sender allowlist …
+        problem   group `main`: `/x` is not mounted: …
         ");
     }
 }

@@ -21,10 +21,12 @@ use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
+use longshore::operator::Operator;
 use longshore::queue::dispatch::{Wakes, dispatch};
 use longshore::route::Words;
 use longshore::schedule::Changed;
 use longshore::schedule::run::Scheduler;
+use longshore::senders::Senders;
 use longshore::stop::Stop;
 use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
@@ -136,6 +138,7 @@ impl Stage {
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: watch::channel(Arc::new(Senders::everybody())).1,
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -149,6 +152,7 @@ impl Stage {
             Broker::new(upstreams),
             ResidentSettings {
                 installation: Installation::of(&root).unwrap(),
+                operator: Operator::at(root.clone(), None),
                 image: "stage".into(),
                 timezone: "UTC".into(),
                 idle_timeout: Duration::from_secs(600),

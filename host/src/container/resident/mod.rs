@@ -23,6 +23,7 @@ use crate::broker::Broker;
 use crate::broker::access::SignIn;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Group, Groups};
+use crate::operator::Operator;
 use crate::queue::dispatch::{GroupSlot, Wakes};
 use crate::stop::Stop;
 
@@ -36,6 +37,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 pub struct ResidentSettings {
     /// The installation that they belong to.
     pub installation: Installation,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The agent image for groups that name none.
     pub image: String,
     /// The time zone for groups that name none.
