@@ -144,6 +144,8 @@ fn configuration(failure: &Failure, provider: ProviderKind) -> (String, String) 
             "the model chosen for this group cannot be used with a ChatGPT account".into(),
             operator("remove `model` from this group's `providerConfig`, or set `OPENAI_API_KEY` in `.env`"),
         )
+    } else if mentions(failure, &["`containerconfig.image`"]) {
+        ("the image chosen for this group cannot be used".into(), operator("check `image` in its `containerConfig`"))
     } else if mentions(failure, &["longshore image build"]) {
         let what = if mentions(failure, &["protocol"]) {
             "the agent image was made for another release"
@@ -234,6 +236,7 @@ mod tests {
             "the agent image `a` speaks protocol 2 and this host speaks 1; run `longshore image build`",
             None,
         ),
+        (FailureKind::Config, "the image `a`, which `containerConfig.image` of group `b` names, is missing", None),
         (FailureKind::Config, "the container engine refused: invalid mount", None),
         (FailureKind::InvalidOptions, "unknown option", None),
         (FailureKind::InvalidEvent, "a line could not be read", None),

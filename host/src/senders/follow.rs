@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Senders;
+use crate::follow::read::{Reading, read};
 use crate::follow::{Document, Follow, Found, Loaded};
 use crate::strict::Mistake;
 
@@ -19,14 +20,16 @@ impl Document for SendersDocument {
     const NAME: &'static str = "sender allowlist";
 
     fn load(path: &Path, found: Found<'_>, previous: &Senders) -> Loaded<Senders> {
+        // A file that is saved by some editors is gone for a moment.
+        let is_missed = matches!(found, Found::Missing) && previous.has_list();
         let snapshot = match found {
             Found::Content(bytes) => previous.read(bytes),
-            Found::Missing => previous.missing(&path.display().to_string()),
+            Found::Missing => Senders::everybody(),
             Found::Failed(error) => {
                 previous.unusable(&[Mistake::of_file(format!("`{}` cannot be read: {error}", path.display()))])
             }
         };
-        Loaded { is_unreadable: !snapshot.problems.is_empty(), snapshot }
+        Loaded { is_unreadable: is_missed || !snapshot.problems.is_empty(), snapshot }
     }
 
     fn announce(senders: &Senders) {
@@ -46,10 +49,10 @@ impl Senders {
     #[must_use]
     pub fn at_start(path: &Path) -> Self {
         let none = Self::default();
-        let found = crate::follow::read::read(path);
+        let found = read(path);
         let found = match &found {
-            Ok(crate::follow::read::Reading::Content { bytes, .. }) => Found::Content(bytes),
-            Ok(crate::follow::read::Reading::Missing) => Found::Missing,
+            Ok(Reading::Content { bytes, .. }) => Found::Content(bytes),
+            Ok(Reading::Missing) => Found::Missing,
             Err(error) => Found::Failed(error),
         };
         SendersDocument::load(path, found, &none).snapshot

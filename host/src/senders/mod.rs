@@ -1,8 +1,7 @@
 //! Who may wake an agent: the sender allowlist, `sender-allowlist.json` in the operator's settings folder. Pure.
 //!
-//! It fails closed. A list that cannot be used when the host starts lets nobody wake an agent; one that
-//! breaks while the host runs leaves the last good one in force. Only a host that found no list at all
-//! lets everybody.
+//! It fails closed. A list that cannot be used leaves the last good one in force, and lets nobody wake an
+//! agent if there was none. Only where there is no file may everybody.
 
 mod follow;
 
@@ -87,7 +86,7 @@ pub struct Senders {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum Rule {
-    /// Nothing was read yet, or nothing could be used when the host started.
+    /// Nothing was read yet, or nothing that could be used.
     #[default]
     Nobody,
     /// There is no list.
@@ -152,19 +151,10 @@ impl Senders {
         !matches!(&self.rule, Rule::List(list) if !list.log_denied)
     }
 
-    /// There is no file. One that was there is missed: it may have been removed by mistake.
+    /// Whether a list is in force.
     #[must_use]
-    pub fn missing(&self, file: &str) -> Self {
-        match &self.rule {
-            Rule::Nobody | Rule::Everybody => Self::everybody(),
-            Rule::List(_) => {
-                let text = format!(
-                    "there is no `{file}` any more: it applies as it last was until the host is started again; \
-                     to let everybody wake agents now, write a list with `\"allow\": \"*\"`"
-                );
-                Self { rule: self.rule.clone(), problems: vec![text] }
-            }
-        }
+    pub fn has_list(&self) -> bool {
+        matches!(self.rule, Rule::List(_))
     }
 
     /// The file holds these bytes.
@@ -184,16 +174,16 @@ impl Senders {
         }
     }
 
-    /// The file cannot be used: what holds goes on to hold.
+    /// The file cannot be used: the last good list goes on to hold, and without one nobody may.
     #[must_use]
     pub fn unusable(&self, mistakes: &[Mistake]) -> Self {
-        let effect = match self.rule {
-            Rule::Nobody => "nobody may wake an agent",
-            Rule::Everybody => "there was no list when the host started: everybody may wake agents",
-            Rule::List(_) => "the list applies as it last was",
+        let (rule, effect) = match &self.rule {
+            Rule::List(list) => (Rule::List(list.clone()), "the list applies as it last was"),
+            // Whoever writes a list wants not everybody; and a host that is started now would find no other.
+            Rule::Nobody | Rule::Everybody => (Rule::Nobody, "nobody may wake an agent"),
         };
         let problems = mistakes.iter().map(|mistake| format!("{mistake} ({effect})")).collect();
-        Self { rule: self.rule.clone(), problems }
+        Self { rule, problems }
     }
 }
 

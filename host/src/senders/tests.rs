@@ -57,18 +57,37 @@ fn a_list_that_is_broken_at_start_lets_nobody_and_one_that_breaks_later_stays_in
     assert_eq!(asked(&broken, "c", &["ann@s.whatsapp.net"]), MayWake);
     assert_eq!(asked(&broken, "c", &["eve"]), MayNotWake);
     assert!(broken.problems[0].ends_with("(the list applies as it last was)"), "{:?}", broken.problems);
-    let gone = broken.missing("list.json");
-    assert_eq!(asked(&gone, "c", &["eve"]), MayNotWake);
-    assert_eq!(gone.problems.len(), 1);
 }
 
 #[test]
-fn without_a_list_everybody_may_and_a_first_list_with_a_mistake_changes_nothing() {
-    let everybody = Senders::default().missing("list.json");
-    assert_eq!(everybody, Senders::everybody());
-    let broken = everybody.read(b"[]");
-    assert_eq!(asked(&broken, "c", &["eve"]), MayWake);
-    assert_eq!(broken.problems.len(), 1);
+fn a_first_list_with_a_mistake_lets_nobody_though_everybody_could_before() {
+    let broken = Senders::everybody().read(b"[]");
+    assert_eq!(asked(&broken, "c", &["eve"]), MayNotWake);
+    assert_eq!(broken, Senders::default().read(b"[]"), "and a new host would do the same");
+    assert_eq!(asked(&broken.read(LIST.as_bytes()), "c", &["bob@lid"]), MayWake);
+}
+
+#[tokio::test]
+async fn a_list_is_live_when_it_is_saved_and_gone_when_it_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let watch = SendersWatch::open(&path).await;
+    let mut senders = watch.subscribe();
+    assert_eq!(**senders.borrow(), Senders::everybody());
+    let stop = crate::stop::Stop::new();
+    let task = tokio::spawn(watch.run(stop.clone()));
+    let mut until = async |standing| {
+        let holds = senders.wait_for(|senders| asked(senders, "quiet@g.us", &["eve"]) == standing);
+        tokio::time::timeout(std::time::Duration::from_secs(20), holds).await.expect("the edit never arrived").unwrap();
+    };
+    std::fs::write(&path, LIST).unwrap();
+    until(Dropped).await;
+    std::fs::remove_file(&path).unwrap();
+    until(MayWake).await;
+    std::fs::write(&path, "{").unwrap();
+    until(MayNotWake).await;
+    stop.cancel();
+    task.await.unwrap();
 }
 
 /// Set `UPDATE_SCHEMA=1` to write the file anew after a change of the types.

@@ -53,6 +53,8 @@ pub(crate) struct Stage {
     delivered: Delivered,
     refusal: Refusal,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Who may wake the agents.
+    pub(crate) senders: watch::Sender<Arc<Senders>>,
     hands: Hands,
     said: AtomicU32,
     tasks: JoinSet<()>,
@@ -133,12 +135,13 @@ impl Stage {
             Arc::new(Person { told, delivered: delivered.clone(), refusal: refusal.clone() });
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
+        let (senders, admitted) = watch::channel(Arc::new(Senders::everybody()));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
-            senders: watch::channel(Arc::new(Senders::everybody())).1,
+            senders: admitted,
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -225,6 +228,7 @@ impl Stage {
             delivered,
             refusal,
             snapshots,
+            senders,
             hands,
             said: AtomicU32::new(0),
             tasks,
