@@ -149,6 +149,8 @@ fn configuration(failure: &Failure, provider: ProviderKind) -> (String, String) 
             "the model chosen for this group cannot be used with a ChatGPT account".into(),
             operator("remove `model` from this group's `providerConfig`, or set `OPENAI_API_KEY` in `.env`"),
         )
+    } else if mentions(failure, &["`containerconfig.image`"]) {
+        ("the image chosen for this group cannot be used".into(), operator("check `image` in its `containerConfig`"))
     } else if mentions(failure, &["longshore image build"]) {
         let what = if mentions(failure, &["protocol"]) {
             "the agent image was made for another release"
@@ -258,6 +260,7 @@ mod tests {
             "the agent image `a` speaks protocol 2 and this host speaks 1; run `longshore image build`",
             None,
         ),
+        (FailureKind::Config, "the image `a`, which `containerConfig.image` of group `b` names, is missing", None),
         (FailureKind::Config, "the container engine refused: invalid mount", None),
         (FailureKind::Config, "this group has used its budget for today: 1050 of 1000, `dailyTokens`", None),
         (FailureKind::Config, "this group has used its budget for today: 9 of 9, `dailyTokens`, anew `at 00:00`", None),

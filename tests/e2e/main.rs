@@ -3,6 +3,7 @@
 //! These tests need a container engine and the agent image; `make test` provides both. Without them
 //! they fail: a test that does not run proves nothing.
 
+mod allowlists;
 mod architecture;
 mod backup;
 mod channels;

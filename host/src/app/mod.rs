@@ -41,11 +41,13 @@ use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::operator::Operator;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
 use crate::route::Words;
 use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
+use crate::senders::{self, SendersWatch};
 use crate::socket::SocketFile;
 use crate::stop::Stop;
 use crate::store::{self, Store};
@@ -75,6 +77,8 @@ pub struct Options {
     pub rehearsal: bool,
     /// The engine.
     pub runtime: Arc<dyn ContainerRuntime>,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The time.
     pub clock: Clock,
 }
@@ -106,7 +110,7 @@ impl App {
     /// # Errors
     /// A sentence for the operator.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { root, config, rehearsal, runtime, clock } = options;
+        let Options { root, config, rehearsal, runtime, operator, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
         let store = Store::open(&root.join(store::FILE))?;
@@ -131,6 +135,9 @@ impl App {
         let broker = Broker::with(upstreams, login, internet, meter.clone());
         let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let watch = SendersWatch::open(operator.settings.join(senders::FILE_NAME)).await;
+        let senders = watch.subscribe();
+        tasks.spawn(named("senders", ok(watch.run(stop.clone()))));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let residents = Arc::new(Residents::new(
@@ -138,6 +145,7 @@ impl App {
             broker,
             ResidentSettings {
                 installation,
+                operator,
                 image: config.container_image.clone(),
                 timezone,
                 idle_timeout: config.idle_timeout,
@@ -154,6 +162,7 @@ impl App {
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: senders.clone(),
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -240,6 +249,7 @@ impl App {
             store,
             health,
             groups,
+            senders,
             outbound,
             residents: residents.clone(),
             meter: meter.clone(),

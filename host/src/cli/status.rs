@@ -85,7 +85,7 @@ fn render(status: &Status) -> String {
             ));
         }
     }
-    for problem in &status.problems {
+    for problem in status.problems.iter().chain(&status.sender_problems).chain(&status.refused_mounts) {
         line(format_args!("problem   {problem}"));
     }
     text
@@ -158,6 +158,8 @@ mod tests {
             groups: vec![group("main", true, true), group("family-chat", false, false)],
             groups_generation: 3,
             problems: vec!["line 3, column 5: …".into()],
+            sender_problems: vec!["the sender allowlist …".into()],
+            refused_mounts: vec!["group `main`: `/x` is not mounted: …".into()],
             outbox_pending: 2,
             outbox_dead: 1,
             petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
@@ -180,6 +182,8 @@ mod tests {
         group     family-chat  claude  console:family-chat
         egress    family-chat  3 connections, 5 MiB, 1 refused since the start
         problem   line 3, column 5: …
+        problem   the sender allowlist …
+        problem   group `main`: `/x` is not mounted: …
         ");
     }
 }

@@ -151,6 +151,12 @@ pub struct Status {
     pub groups_generation: u64,
     /// Problems of the groups file, those of groups that are served as well.
     pub problems: Vec<String>,
+    /// What is wrong with the sender allowlist, and what follows from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sender_problems: Vec<String>,
+    /// What is wrong with the mount allowlist, and the additional mounts that are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_mounts: Vec<String>,
     /// Messages that wait to be sent.
     pub outbox_pending: u64,
     /// Messages that were given up.

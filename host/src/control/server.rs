@@ -22,6 +22,7 @@ use crate::container::resident::Residents;
 use crate::deliver::Outbound;
 use crate::groups::Group;
 use crate::groups::watch::Snapshot;
+use crate::senders::Senders;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
@@ -45,6 +46,8 @@ pub struct Control {
     pub health: Health,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
+    /// Who may wake agents.
+    pub senders: watch::Receiver<Arc<Senders>>,
     /// The channels' links.
     pub outbound: Outbound,
     /// The warm containers.
@@ -289,6 +292,7 @@ impl Control {
         let counts = self.tasks.mailroom.counts();
         let (tasks_active, tasks_paused) = self.store.task_counts().await.unwrap_or_default();
         let (outbox_pending, outbox_dead) = self.store.outbox_counts().await.unwrap_or_default();
+        let sender_problems = self.senders.borrow().problems.clone();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: self.since.elapsed().as_secs(),
@@ -310,6 +314,8 @@ impl Control {
                 .collect(),
             groups_generation: snapshot.generation,
             problems: snapshot.problems.iter().map(ToString::to_string).collect(),
+            sender_problems,
+            refused_mounts: self.residents.refused_mounts().await,
             outbox_pending,
             outbox_dead,
             petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },

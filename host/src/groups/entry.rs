@@ -216,6 +216,9 @@ pub struct ContainerConfig {
     #[schemars(length(max = 256), inner(length(min = 1, max = 320)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_allow: Option<Vec<String>>,
+    /// Whether the agent reaches the network past the host. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// How far the agent's tools get.
@@ -229,6 +232,17 @@ pub enum Egress {
     List,
     /// To every public host.
     Open,
+}
+
+/// What of the network a container reaches by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Nothing: the host's broker is the only way out.
+    #[default]
+    None,
+    /// The engine's default bridge: the internet, the local network and this machine's open ports.
+    Bridge,
 }
 
 /// A directory of the host that the agent sees.
@@ -321,7 +335,12 @@ pub fn file_schema() -> Schema {
 
 /// The JSON Schema of one entry.
 pub(super) fn entry_schema() -> Schema {
-    settings().into_generator().into_root_schema_for::<Entry>()
+    schema_of::<Entry>()
+}
+
+/// The JSON Schema of a type, written as [`file_schema`] is.
+pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
+    settings().into_generator().into_root_schema_for::<T>()
 }
 
 fn settings() -> SchemaSettings {

@@ -195,6 +195,7 @@ fn container_choices(mut config: ContainerConfig, place: &Place<'_>, findings: &
     ContainerChoices {
         mounts: mounts.into_iter().map(ExtraMount::from).collect(),
         image: config.image,
+        network: config.network.unwrap_or_default(),
         time_limit: config.timeout.map(Duration::from_millis),
         prewarm: config.prewarm.unwrap_or_default(),
         egress,

@@ -24,6 +24,7 @@ use crate::broker::access::SignIn;
 use crate::broker::egress::Counts;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Group, Groups};
+use crate::operator::Operator;
 use crate::queue::dispatch::{GroupSlot, Wakes};
 use crate::stop::Stop;
 
@@ -37,6 +38,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 pub struct ResidentSettings {
     /// The installation that they belong to.
     pub installation: Installation,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The agent image for groups that name none.
     pub image: String,
     /// The time zone for groups that name none.
