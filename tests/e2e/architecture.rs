@@ -187,8 +187,8 @@ fn each_door_has_one_owner() {
 
 /// Files that name `std::fs` and go by path, so they may touch nothing that an agent can write. Whoever
 /// adds one says here what it is for.
-const BY_PATH: [(&str, &str); 17] = [
-    ("host/src/app/mod.rs", "the lock, and `data/ipc` itself, which is in no container"),
+const BY_PATH: [(&str, &str); 18] = [
+    ("host/src/app", "the lock, and `data/ipc` itself, which is in no container"),
     ("host/src/broker/login/file.rs", "the login: no link is followed, new files are made with `O_EXCL`"),
     ("host/src/channel/adapter/process.rs", "an adapter's folder"),
     ("host/src/cli/doctor/mod.rs", "the groups file"),
@@ -200,11 +200,15 @@ const BY_PATH: [(&str, &str); 17] = [
     ("host/src/container/image/runner.rs", "the runner's program"),
     ("host/src/follow", "the operator's own files"),
     ("host/src/groups/edit", "the groups file"),
-    ("host/src/ipc/watch/ears.rs", "looks at a folder without following a link, and reads nothing"),
+    (
+        "host/src/ipc/watch/ears.rs",
+        "`data/ipc` itself; looks at what is in it without following a link, and reads nothing",
+    ),
     ("host/src/socket.rs", "sockets, in folders that containers only read"),
     ("host/src/store/backup.rs", "the database"),
     ("host/src/telemetry.rs", "the log"),
     ("host/src/upkeep.rs", "the size of the database's log"),
+    ("host/src/usage/price_file.rs", "the operator's prices"),
 ];
 
 /// Files that touch what agents write, and go from handle to handle without following a link.
