@@ -109,24 +109,28 @@ fn without_a_way_out_the_model_is_heard_and_nobody_else() {
     assert_eq!(host.stop(), Some(0));
 }
 
+/// Other ways to write what is inside.
+const SPELLED: [&str; 5] = ["[::1]", "[::ffff:10.0.0.5]", "[64:ff9b::a00:5]", "2130706433", "0x7f.1"];
+
 #[test]
 fn nothing_leads_inside_by_name_or_by_address_whatever_the_operator_allows() {
     let network = Network::new();
-    // The hosts to ask for, all allowed.
-    let mut hosts = Vec::new();
+    let mut names = Vec::new();
     for (number, address) in INSIDE.into_iter().enumerate() {
         network.name(&format!("n{number}.test"), &[&[address]]);
         network.name(&format!("m{number}.test"), &[&[&format!("::ffff:{address}")]]);
-        hosts.extend([format!("n{number}.test"), format!("m{number}.test"), address.to_owned()]);
+        names.extend([format!("n{number}.test"), format!("m{number}.test")]);
     }
-    hosts.extend(["[::1]", "[::ffff:10.0.0.5]", "[64:ff9b::a00:5]", "localhost"].map(str::to_owned));
-    let allow = format!(r#""containerConfig": {{"egressAllow": ["{}"]}}"#, hosts.join(r#"", ""#));
+    names.push("localhost".to_owned());
+    let literals: Vec<String> = INSIDE.map(str::to_owned).into_iter().chain(SPELLED.map(str::to_owned)).collect();
+    let allow = format!(r#""containerConfig": {{"egressAllow": ["{}"]}}"#, names.join(r#"", ""#));
     let open = r#""containerConfig": {"egress": "open"}"#;
     let installation = network.installation(&[("main", &allow), ("coder", open)]);
     let host = host(&network, &installation);
-    let urls: Vec<String> =
-        hosts.iter().flat_map(|host| ["http", "https"].map(|scheme| format!("{scheme}://{host}/hello"))).collect();
-    for group in ["main", "coder"] {
+    let all = [names.clone(), literals].concat();
+    for (group, hosts) in [("main", names), ("coder", all)] {
+        let url = |host: &String| ["http", "https"].map(|scheme| format!("{scheme}://{host}/hello"));
+        let urls: Vec<String> = hosts.iter().flat_map(url).collect();
         let script: String = urls.iter().map(|url| format!("fetch '{url}'\n")).collect();
         let said = run(&host, group, &script);
         for url in &urls {
@@ -228,8 +232,11 @@ fn a_group_that_holds_all_its_places_still_hears_its_model() {
     );
     let told = line(&said, "http://git.test/hello");
     assert!(told.starts_with("503 ") && told.contains("32 connections open"), "{told}");
-    assert!(run(&host, "coder", "fetch http://git.test/hello").contains(": 200 "), "another group has places of its own");
-    let freed = "pkill curl; for i in $(seq 300); do fetch http://git.test/hello > last; grep -q ': 200' last && break; \
+    assert!(
+        run(&host, "coder", "fetch http://git.test/hello").contains(": 200 "),
+        "another group has places of its own"
+    );
+    let freed = "kill $(pidof curl); for i in $(seq 300); do fetch http://git.test/hello > last; grep -q ': 200' last && break; \
                  sleep 0.1; done; cat last";
     assert!(run(&host, "main", freed).contains(": 200 "), "{}", host.log());
     assert_eq!(host.stop(), Some(0));

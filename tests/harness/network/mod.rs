@@ -111,8 +111,8 @@ impl Network {
         })
     }
 
-    /// An installation that asks this network's name server, with the certificate of `*.test` as `ca.pem` in
-    /// the folder of each of its groups, which have these fields.
+    /// An installation that asks this network's name server, with these groups. In the folder of each is the
+    /// certificate of `git.test`, `tls.test` and `mixed.test`, `ca.pem`.
     #[must_use]
     pub fn installation(&self, groups: &[(&str, &str)]) -> Installation {
         let installation = Installation::new();
@@ -158,7 +158,7 @@ pub fn set_groups(installation: &Installation, groups: &[(&str, &str)]) {
 
 /// A certificate and a repository, which is served as files.
 const MAKE: &str = r#"
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=DNS:*.test \
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=DNS:git.test,DNS:tls.test,DNS:mixed.test \
     -keyout key.pem -out ca.pem
 git init -q made
 echo 'a boat' > made/README

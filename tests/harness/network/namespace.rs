@@ -78,7 +78,11 @@ pub fn is_possible() -> bool {
 /// See [`Namespace::inside`]. The standard streams of the new command are to be set, not those of the old.
 pub(crate) fn inside(namespace: PathBuf, command: Command) -> Command {
     let mut entering = Command::new("nsenter");
-    entering.arg(format!("--net={}", namespace.display())).arg("--").arg(command.get_program()).args(command.get_args());
+    entering
+        .arg(format!("--net={}", namespace.display()))
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
     entering.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     entering.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     entering
