@@ -139,5 +139,9 @@ pub(crate) fn installation(rehearsal: &Rehearsal) -> Installation {
 }
 
 pub(crate) fn options() -> HostOptions {
-    HostOptions { without_rehearsal: true, environment: vec![("RUST_LOG".into(), "info".into())] }
+    HostOptions {
+        without_rehearsal: true,
+        environment: vec![("RUST_LOG".into(), "info".into())],
+        ..HostOptions::default()
+    }
 }

@@ -12,6 +12,7 @@ mod chat;
 mod credentials;
 mod delivery;
 mod doctor;
+mod egress;
 mod engine;
 mod faults;
 mod groups;
