@@ -16,6 +16,7 @@ mod engine;
 mod faults;
 mod groups;
 mod login;
+mod redteam;
 mod residents;
 mod routing;
 mod sealed;
