@@ -65,7 +65,7 @@ fn even_the_main_group_unseals_nobody() {
     let attack = r"
 new = {'type': 'register_group', 'jid': 'console:new', 'name': 'New', 'folder': 'new', 'trigger': '@Andy'}
 configs = [{'network': 'bridge'}, {'egress': 'open'}, {'egressAllow': ['evil.example']}, {'image': 'evil:latest'},
-           {'network': None}, {'privileged': True}, {'env': {'A': 'b'}}]
+           {'network': None}, {'privileged': True}]
 for number, config in enumerate(configs):
     ask(TASKS, f'config-{number}.json', {**new, 'containerConfig': config})
 ask(TASKS, 'main.json', {**new, 'isMain': True})
@@ -74,7 +74,7 @@ for number, folder in enumerate(['../evil', '/etc', 'a/b', '..', '.', 'global', 
 ask(TASKS, 'taken.json', {**new, 'jid': 'console:bob'})
 ";
     let output = run(&host, "main", attack);
-    assert_eq!(output.matches(r#""ok": false"#).count(), 21, "{output}");
+    assert_eq!(output.matches(r#""ok": false"#).count(), 20, "{output}");
     assert!(!output.contains(r#""ok": true"#), "{output}");
     assert_eq!(groups_file(&installation), before);
     goes_on(&host, &["main"]);

@@ -34,12 +34,19 @@ impl Target {
     }
 }
 
-/// The address by which this machine is known in its network; nothing is sent.
+/// The address by which this machine is known in its network; nothing is sent. One for documentation is taken
+/// for the internet's, which is why tests can have one.
 fn own_address() -> String {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     match socket.connect("198.51.100.1:9").and_then(|()| socket.local_addr()) {
-        Ok(address) => address.ip().to_string(),
-        Err(_) => "172.17.0.1".to_owned(),
+        Ok(address)
+            if !["192.0.2.", "198.51.100.", "203.0.113."]
+                .iter()
+                .any(|net| address.ip().to_string().starts_with(net)) =>
+        {
+            address.ip().to_string()
+        }
+        _ => "172.17.0.1".to_owned(),
     }
 }
 
@@ -190,8 +197,8 @@ for number in range(12):
 "
     );
     let output = run(&host, "mallory", &attack);
-    assert_eq!(output.matches("403").count(), 24, "{output}");
-    assert!(output.contains("inside") || output.contains("private") || output.contains("loopback"), "{output}");
+    assert_eq!(output.lines().filter(|line| line.contains("403")).count(), 24, "{output}");
+    assert!(output.contains("which is never allowed"), "{output}");
     target.was_left_alone();
     goes_on(&host, &ATTACKERS);
 }
@@ -230,7 +237,7 @@ fn the_engine_and_the_hosts_own_socket_are_not_there() {
 for path in ['/var/run/docker.sock', '/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock', '/run/systemd/private',
              '/run/dbus/system_bus_socket', '{root}/data/host.sock', '/workspace/data/host.sock', '/proc/1/root{root}/data/host.sock']:
     attempt(path, lambda: socket.socket(socket.AF_UNIX).connect(path))
-sockets = [os.path.join(place, name) for top in ['/workspace', '/run', '/tmp', '/home', '/var'] for place, _, names in os.walk(top) for name in names
+sockets = [os.path.join(place, name) for top in ['/workspace', '/run', '/tmp', '/home', '/var'] for place, _, names in os.walk(top) for name in names if not place.startswith('/tmp/cc-socks')
            if stat.S_ISSOCK(os.lstat(os.path.join(place, name)).st_mode)]
 print('sockets', sockets)
 for port in [2375, 2376, 6443, 10250]:

@@ -54,15 +54,15 @@ print('seen', read('/workspace/ipc/current_tasks.json').decode())
 }
 
 #[test]
-fn ten_thousand_tasks_are_a_thousand() {
+fn three_thousand_tasks_are_a_thousand() {
     let installation = plain();
     let host = Host::start(&installation);
     let attack = r"
 wish = json.dumps({'type': 'schedule_task', 'prompt': 'again', 'schedule_type': 'cron', 'schedule_value': '0 0 1 1 *'}).encode()
-for number in range(10000):
+for number in range(3000):
     write(f'{TASKS}/{number}.tmp', wish)
     os.rename(f'{TASKS}/{number}.tmp', f'{TASKS}/{number}.json')
-for _ in range(2500):
+for _ in range(2000):
     if not glob.glob(f'{TASKS}/*.json'): break
     time.sleep(0.02)
 print('left', len(glob.glob(f'{TASKS}/*.json')))
