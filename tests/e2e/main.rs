@@ -20,6 +20,7 @@ mod redteam;
 mod residents;
 mod routing;
 mod sealed;
+mod security;
 mod stopping;
 mod tasks;
 mod usage;

@@ -125,7 +125,7 @@ fn plain() -> Installation {
     besieged(&json!({}), &json!({}))
 }
 
-/// [`plain`], with an API of the test's own and keys that are the canary's.
+/// [`plain`] with an API of the test's own, keys that are the canary's, and all names leading to this machine.
 fn with_keys(api: &Api) -> Installation {
     let installation = besieged(&json!({ "egress": "open" }), &json!({}));
     installation.env(&format!(
@@ -133,6 +133,8 @@ fn with_keys(api: &Api) -> Installation {
         api.server().anthropic_base(),
         api.server().openai_base()
     ));
+    let names = network::lying_name_server(&[[127, 0, 0, 1]]);
+    installation.env(&format!("EGRESS_RESOLVER=127.0.0.1:{names}"));
     installation
 }
 

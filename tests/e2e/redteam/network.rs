@@ -50,8 +50,11 @@ fn own_address() -> String {
     }
 }
 
+/// Everything is allowed, and all names lead to this machine: nothing leaves it.
 fn open() -> Installation {
-    besieged(&json!({ "egress": "open" }), &json!({}))
+    let installation = besieged(&json!({ "egress": "open" }), &json!({}));
+    installation.env(&format!("EGRESS_RESOLVER=127.0.0.1:{}", lying_name_server(&[[127, 0, 0, 1]])));
+    installation
 }
 
 #[test]
@@ -154,7 +157,7 @@ for name in hosts:
 }
 
 /// A name server that answers every question with an address inside, each in turn.
-fn lying_name_server(addresses: &'static [[u8; 4]]) -> u16 {
+pub(super) fn lying_name_server(addresses: &'static [[u8; 4]]) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -183,7 +186,7 @@ fn lying_name_server(addresses: &'static [[u8; 4]]) -> u16 {
 fn a_name_that_leads_inside_is_refused_each_time_it_is_asked() {
     let target = Target::on("127.0.0.1");
     let dns = lying_name_server(&[[127, 0, 0, 1], [169, 254, 169, 254], [10, 0, 0, 1], [0, 0, 0, 0]]);
-    let installation = open();
+    let installation = besieged(&json!({ "egress": "open" }), &json!({}));
     installation.env(&format!("EGRESS_RESOLVER=127.0.0.1:{dns}"));
     let host = Host::start(&installation);
     let port = target.port;
@@ -258,8 +261,6 @@ for port in [2375, 2376, 6443, 10250]:
 fn a_request_that_names_the_api_by_its_host_gets_no_credential() {
     let api = Api::start();
     let installation = with_keys(&api);
-    // The vendors' names lead to the API that records.
-    installation.env(&format!("EGRESS_RESOLVER=127.0.0.1:{}", lying_name_server(&[[127, 0, 0, 1]])));
     let options = HostOptions { without_rehearsal: true, ..HostOptions::default() };
     let host = Host::start_with(&installation, &options);
     let base = api.server().anthropic_base();
