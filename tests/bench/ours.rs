@@ -35,6 +35,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         placeholders: &[],
         additional_mounts: &[],
         limits: Limits::default(),
+        link: longshore::container::LinkKind::Socket,
     });
     spec.command = Some(vec!["/bin/echo".into(), "up".into()]);
     let runtime = DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref());

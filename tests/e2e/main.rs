@@ -14,6 +14,7 @@ mod doctor;
 mod engine;
 mod faults;
 mod groups;
+mod link;
 mod login;
 mod residents;
 mod routing;

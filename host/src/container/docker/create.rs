@@ -103,6 +103,7 @@ mod tests {
             placeholders: &[],
             additional_mounts: &[],
             limits,
+            link: crate::container::LinkKind::Socket,
         })
     }
 
