@@ -4,7 +4,7 @@
 //! runner's link socket and knows nothing of what passes. The socket has a name and no file, and is as
 //! private as the container's network. The newest link counts: an older one is that of a host that is gone.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the link's process waits for its runner, which may still be starting.
 const RUNNER: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(10);
+/// Bytes held for each direction by the link's process.
+const BUFFER: usize = 32 * 1024;
 /// Rest after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -93,13 +95,27 @@ pub fn join(name: &str) -> io::Result<()> {
     let (mut stdin, mut stdout) = (own(&rustix::stdio::stdin())?, own(&rustix::stdio::stdout())?);
     let (mut from, mut to) = (runner.try_clone()?, runner);
     std::thread::spawn(move || {
-        let _ = io::copy(&mut stdin, &mut to);
+        let _ = carry(&mut stdin, &mut to);
         // The host has hung up: nothing that the runner still says would be heard.
         let _ = to.shutdown(Shutdown::Both);
     });
     // Either side may break off; the other then sees its end, and that is all there is to say.
-    let _ = io::copy(&mut from, &mut stdout);
+    let _ = carry(&mut from, &mut stdout);
     Ok(())
+}
+
+/// As `io::copy`, which would have the kernel splice: while that waits for the socket it holds the pipe, and
+/// what lies in the pipe already cannot be read.
+fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn connect(address: &SocketAddr) -> io::Result<StdStream> {

@@ -35,7 +35,8 @@ fn both_agents_answer_through_the_engine_and_no_socket_is_mounted() {
         let answer = host.chat(group, "hello");
         assert_eq!(answer.status, 0, "{answer:?}\n{}", host.log());
         assert_eq!(answer.stdout, format!("[rehearsal · {provider} · {group}] You said: hello"));
-        let answer = host.chat(group, "#rehearse shell ls -A /run/longshore; id -u > uid.txt; pgrep -u 0 . ; echo seen");
+        let answer =
+            host.chat(group, "#rehearse shell ls -A /run/longshore; id -u > uid.txt; pgrep -u 0 . ; echo seen");
         assert!(answer.status == 0 && !answer.stdout.contains("broker.sock"), "{answer:?}");
     }
     for container in host.containers() {
@@ -122,13 +123,23 @@ fn a_link_that_is_killed_in_a_turn_is_made_again_and_the_turn_goes_on() {
         });
         std::thread::sleep(Duration::from_secs(1));
         // From inside, as an agent could.
-        docker(&["exec", container, "sh", "-c", "pkill -9 -f 'longshore-agent link$' || kill -9 $(grep -lz '^link$' /proc/[0-9]*/cmdline | cut -d/ -f3)"]);
+        docker(&[
+            "exec",
+            container,
+            "sh",
+            "-c",
+            "pkill -9 -f 'longshore-agent link$' || kill -9 $(grep -lz '^link$' /proc/[0-9]*/cmdline | cut -d/ -f3)",
+        ]);
         let output = asking.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said.trim(), "after all", "{group}: {}", host.log());
         let after = links(container);
         assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
-        assert_eq!(store(&installation, "SELECT max(attempt) FROM turns"), 1, "{group}: the CLI's own retry was enough");
+        assert_eq!(
+            store(&installation, "SELECT max(attempt) FROM turns"),
+            1,
+            "{group}: the CLI's own retry was enough"
+        );
     }
 }
 
