@@ -114,7 +114,8 @@ struct Said {
 
 impl Said {
     fn new(output: BoxStream<'static, Result<Output, RuntimeError>>) -> Self {
-        Self { output, piece: Bytes::new(), stderr: Vec::new() }
+        // It is asked once more after its end, for its last words.
+        Self { output: output.fuse().boxed(), piece: Bytes::new(), stderr: Vec::new() }
     }
 
     fn complains(&mut self, bytes: &[u8]) {

@@ -1,6 +1,6 @@
 //! An engine whose processes are streams that the tests hold.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use longshore_link::{PREAMBLE, container_end};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Its processes go to whoever tests; it refuses the first `refusals` of them.
 struct Engine {
     processes: mpsc::UnboundedSender<(Process, Inside)>,
-    refusals: Mutex<usize>,
+    refusals: AtomicUsize,
 }
 
 /// A process as it sees itself.
@@ -47,8 +47,7 @@ impl ContainerRuntime for Engine {
         unused()
     }
     async fn exec(&self, _id: &ContainerId, process: &Process) -> Result<Piped, RuntimeError> {
-        if let Some(fewer) = self.refusals.lock().unwrap().checked_sub(1) {
-            *self.refusals.lock().unwrap() = fewer;
+        if self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Err(RuntimeError::Unavailable("it restarts".into()));
         }
         let (stdin, inside) = duplex(64 * 1024);
@@ -81,7 +80,7 @@ struct Rig {
 
 fn rig(refusals: usize) -> Rig {
     let (processes, received) = mpsc::unbounded_channel();
-    let runtime: Arc<dyn ContainerRuntime> = Arc::new(Engine { processes, refusals: Mutex::new(refusals) });
+    let runtime: Arc<dyn ContainerRuntime> = Arc::new(Engine { processes, refusals: AtomicUsize::new(refusals) });
     let nowhere = || "http://127.0.0.1:9".parse().unwrap();
     let broker = Broker::new(Upstreams::rehearsal(nowhere(), nowhere()));
     let group = "family".parse().unwrap();
