@@ -36,6 +36,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         additional_mounts: &[],
         network: longshore::groups::Network::None,
         limits: Limits::default(),
+        link: longshore::container::LinkKind::Socket,
     });
     spec.command = Some(vec!["/bin/echo".into(), "up".into()]);
     let runtime = DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref());

@@ -16,6 +16,7 @@ mod egress;
 mod engine;
 mod faults;
 mod groups;
+mod link;
 mod login;
 mod redteam;
 mod residents;

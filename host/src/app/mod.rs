@@ -155,6 +155,7 @@ impl App {
                 idle_timeout: config.idle_timeout,
                 max_idle: config.max_warm_containers,
                 memory_bytes: config.resident_memory_mebibytes.map(|mebibytes| mebibytes * 1024 * 1024),
+                link: config.broker_link,
             },
             groups.clone(),
             wakes.clone(),

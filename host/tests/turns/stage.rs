@@ -141,6 +141,7 @@ impl Stage {
                 idle_timeout: Duration::from_secs(600),
                 max_idle: 16,
                 memory_bytes: None,
+                link: None,
             },
             groups.clone(),
             wakes.clone(),
