@@ -35,7 +35,7 @@ for name, framing, body in [
     ('huge chunk', 'transfer-encoding: chunked\r\n', 'ffffffffffffffff1\r\n' + inner),
     ('pipelined', 'content-length: 2\r\n', '{}' + inner),
 ]:
-    answer = send((start + framing + '\r\n' + body).encode(), 15)
+    answer = send((start + framing + '\r\n' + body).encode(), 5)
     print(name, answer.count(b'HTTP/1.1 '), answer[9:12])
 ";
     let output = run(&host, "mallory", attack);
