@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use longshore_rehearsal::Rehearsal;
 
+use self::broker::relay;
 use self::table::{Row, Samples, Table};
 
 /// Turns measured for each warm figure.
@@ -45,6 +46,9 @@ const PARTS: [&str; 12] = [
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [relay::ARGUMENT, socket, model] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return relay::run(socket.as_ref(), model);
+    }
     if let Some(unknown) = wanted.iter().find(|part| !PARTS.contains(&part.as_str())) {
         bail!("`{unknown}` is no part; there are {}", PARTS.join(", "));
     }

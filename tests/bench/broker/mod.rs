@@ -1,6 +1,7 @@
 //! The broker between an agent and its model: what it adds to an answer, and what it takes away from its
 //! speed. The host is a process of its own; who asks and who answers are here, for both ways alike.
 
+pub(crate) mod relay;
 mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use self::relay::Relay;
 use self::upstream::Answer;
 use crate::table::{Row, Samples, Table};
 
@@ -44,6 +46,7 @@ type Connection = BufReader<Pin<Box<dyn Stream>>>;
 enum Way {
     Direct(SocketAddr),
     Broker(PathBuf),
+    Relay(PathBuf),
 }
 
 /// Adds the rows. Tunnels are measured only as root: they lead to addresses outside alone, and only a
@@ -77,9 +80,10 @@ fn measured(table: &mut Table, network: Option<&Namespace>) -> anyhow::Result<()
         ways.push(Way::Broker(installation.path(&format!("data/broker/{group}/broker.sock"))));
     }
     let direct = Way::Direct(model);
+    let relay = Relay::start(model)?;
     runtime.block_on(async {
         words(table, &direct, &ways[0]).await?;
-        large(table, &direct, &ways[0], host.pid()).await?;
+        large(table, &direct, &ways[0], &Way::Relay(relay.socket()), host.pid()).await?;
         if network.is_some() {
             tunnel(table, address, &ways[0]).await?;
         }
@@ -110,12 +114,12 @@ async fn words(table: &mut Table, direct: &Way, broker: &Way) -> anyhow::Result<
     Ok(())
 }
 
-async fn large(table: &mut Table, direct: &Way, broker: &Way, host: u32) -> anyhow::Result<()> {
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+async fn large(table: &mut Table, direct: &Way, broker: &Way, relay: &Way, host: u32) -> anyhow::Result<()> {
+    let (mut without, mut with, mut copied) = (Vec::new(), Vec::new(), Vec::new());
     let (mut before, mut after) = (CpuTime::default(), CpuTime::default());
     before.sample(host)?;
     for _ in 0..RUNS {
-        for (way, samples) in [(direct, &mut without), (broker, &mut with)] {
+        for (way, samples) in [(direct, &mut without), (broker, &mut with), (relay, &mut copied)] {
             let mut connection = way.ask(Answer::Large(LARGE)).await?;
             samples.push(speed(&mut connection, b"0\r\n\r\n").await?);
         }
@@ -123,6 +127,9 @@ async fn large(table: &mut Table, direct: &Way, broker: &Way, host: u32) -> anyh
     after.sample(host)?;
     let ratio = rates(table, "broker: a large answer", &without, &with);
     table.push(Row::ratio("broker: a large answer, through it / direct", ratio, Some((">= 0.80", ratio >= 0.8))));
+    let (with, copied) = (Samples::of(with[1..].to_vec()), Samples::of(copied[1..].to_vec()));
+    table.push(Row::single("broker: a large answer, through a bare relay", copied.p50(), "MiB/s", None));
+    table.push(Row::ratio("broker: a large answer, through it / a bare relay", with.p50() / copied.p50(), None));
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let cost = after.total().saturating_sub(before.total()).as_secs_f64() * 1000.0 / RUNS as f64;
     table.push(Row::single("broker: its processor time for 1 GiB", cost, "ms", None));
@@ -197,7 +204,7 @@ impl Way {
                 stream.set_nodelay(true)?;
                 Box::pin(stream)
             }
-            Self::Broker(socket) => Box::pin(UnixStream::connect(socket).await?),
+            Self::Broker(socket) | Self::Relay(socket) => Box::pin(UnixStream::connect(socket).await?),
         };
         Ok(BufReader::new(stream))
     }
