@@ -76,7 +76,7 @@ doc:
 PLAYERS := --bin longshore-stub-host --bin longshore-traffic
 
 # The figures are those of the release binary that setup made.
-bench: setup ## Measure: one table, in one run
+bench: setup ## Measure: one table, in one run; PARTS="broker turns" for some of it
 	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-bench
 	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
 

@@ -5,6 +5,7 @@
 //! run, against the same stand-in, as what they are compared with.
 
 mod bare;
+mod broker;
 mod cold;
 mod groups;
 mod load;
@@ -26,8 +27,20 @@ const WARM: usize = 20;
 const COLD: usize = 7;
 
 /// The parts, in the order of the table.
-const PARTS: [&str; 11] =
-    ["host", "idle", "restart", "groups", "store", "route", "handoff", "petitions", "tasks", "flood", "turns"];
+const PARTS: [&str; 12] = [
+    "host",
+    "idle",
+    "restart",
+    "groups",
+    "store",
+    "route",
+    "handoff",
+    "petitions",
+    "tasks",
+    "flood",
+    "broker",
+    "turns",
+];
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
@@ -49,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
             "petitions" => petitions(&mut table, &rehearsal)?,
             "tasks" => scheduled(&mut table).await?,
             "flood" => flood(&mut table, &rehearsal)?,
+            "broker" => broker::measure(&mut table)?,
             _ => turns(&mut table, &rehearsal).await?,
         }
     }

@@ -34,6 +34,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         timezone: "UTC",
         placeholders: &[],
         additional_mounts: &[],
+        network: longshore::groups::Network::None,
         limits: Limits::default(),
         link: longshore::container::LinkKind::Socket,
     });
@@ -139,5 +140,9 @@ pub(crate) fn installation(rehearsal: &Rehearsal) -> Installation {
 }
 
 pub(crate) fn options() -> HostOptions {
-    HostOptions { without_rehearsal: true, environment: vec![("RUST_LOG".into(), "info".into())] }
+    HostOptions {
+        without_rehearsal: true,
+        environment: vec![("RUST_LOG".into(), "info".into())],
+        ..HostOptions::default()
+    }
 }

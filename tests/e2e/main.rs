@@ -3,6 +3,7 @@
 //! These tests need a container engine and the agent image; `make test` provides both. Without them
 //! they fail: a test that does not run proves nothing.
 
+mod allowlists;
 mod architecture;
 mod backup;
 mod channels;
@@ -11,13 +12,17 @@ mod chat;
 mod credentials;
 mod delivery;
 mod doctor;
+mod egress;
 mod engine;
 mod faults;
 mod groups;
 mod link;
 mod login;
+mod redteam;
 mod residents;
 mod routing;
 mod sealed;
+mod security;
 mod stopping;
 mod tasks;
+mod usage;

@@ -1,6 +1,7 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
 mod engine;
+mod lock;
 mod upstream;
 
 use std::fs::File;
@@ -9,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use longshore_rehearsal::Rehearsal;
-use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::lock::{check, lock};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -41,11 +42,13 @@ use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::operator::Operator;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
 use crate::route::Words;
 use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
+use crate::senders::{self, SendersWatch};
 use crate::socket::SocketFile;
 use crate::stop::Stop;
 use crate::store::{self, Store};
@@ -53,13 +56,15 @@ use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
 use crate::upkeep::Upkeep;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
-/// How long to wait for the lock of a host that has just died.
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
 /// How long a refresh of the ChatGPT login may take to end: longer than its own limit.
 const SETTLE: Duration = Duration::from_secs(35);
+/// The task that delivers.
+const DELIVERY: &str = "deliver";
 /// Events of one channel that are not stored yet; beyond them the channel waits.
 const INBOX: usize = 1024;
 
@@ -73,6 +78,8 @@ pub struct Options {
     pub rehearsal: bool,
     /// The engine.
     pub runtime: Arc<dyn ContainerRuntime>,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The time.
     pub clock: Clock,
 }
@@ -83,6 +90,8 @@ pub struct App {
     dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
     drain: Stop,
+    /// Nothing more is going to be said.
+    parting: Stop,
     /// Everything else ends.
     stop: Stop,
     /// How long running turns may take to end.
@@ -92,6 +101,7 @@ pub struct App {
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
     login: Option<Arc<ChatGptLogin>>,
+    meter: Arc<Meter>,
     // Held for as long as the host lives: a second host on one installation would double everything.
     _lock: File,
     _socket: SocketFile,
@@ -103,15 +113,22 @@ impl App {
     /// # Errors
     /// A sentence for the operator.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { root, config, rehearsal, runtime, clock } = options;
+        let Options { root, config, rehearsal, runtime, operator, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
         let store = Store::open(&root.join(store::FILE))?;
 
         let stop = Stop::new();
         let drain = Stop::new();
+        let parting = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
+        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
+        let groups = watch.subscribe();
+        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
         let (upstreams, login) = match &rehearsal {
             Some(rehearsal) => {
                 (Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?), None)
@@ -119,12 +136,12 @@ impl App {
             None => (Upstreams::from_config(&config), Some(chatgpt(&config, &root, &clock))),
         };
         let internet = Internet::by(config.egress_resolver).context("`EGRESS_RESOLVER` cannot be used")?;
-        let broker = Broker::with(upstreams, login, internet);
+        let broker = Broker::with(upstreams, login, internet, meter.clone());
         let login = broker.login().cloned();
         let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
-        let groups = watch.subscribe();
-        tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let watch = SendersWatch::open(operator.settings.join(senders::FILE_NAME)).await;
+        let senders = watch.subscribe();
+        tasks.spawn(named("senders", ok(watch.run(stop.clone()))));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let residents = Arc::new(Residents::new(
@@ -132,6 +149,7 @@ impl App {
             broker,
             ResidentSettings {
                 installation,
+                operator,
                 image: config.container_image.clone(),
                 timezone,
                 idle_timeout: config.idle_timeout,
@@ -149,6 +167,7 @@ impl App {
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: senders.clone(),
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -195,7 +214,7 @@ impl App {
             let stop = stop.clone();
             tasks.spawn(named("channel", async move { channel.listen(inbox, stop).await }));
         }
-        tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
+        tasks.spawn(named(DELIVERY, deliver(outbound.clone(), clock.clone(), parting.clone())));
         tasks.spawn(named("residents", ok(engine::tend(residents.clone(), runtime.clone(), stop.clone()))));
         let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
         let health = upkeep.health();
@@ -235,8 +254,10 @@ impl App {
             store,
             health,
             groups,
+            senders,
             outbound,
             residents: residents.clone(),
+            meter: meter.clone(),
             runtime,
             stops,
             clock: clock.clone(),
@@ -252,12 +273,14 @@ impl App {
             tasks,
             dispatch,
             drain,
+            parting,
             stop,
             drain_limit,
             keep_warm,
             residents,
             rehearsal,
             login,
+            meter,
             _lock: lock,
             _socket: socket,
         })
@@ -280,6 +303,9 @@ impl App {
             tracing::warn!("turns still run; they are recovered at the next start");
             self.dispatch.abort();
         }
+        if died.is_none() {
+            self.part().await;
+        }
         self.stop.cancel();
         let close = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(CLOSE, close).await.is_err() {
@@ -287,6 +313,8 @@ impl App {
         }
         let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
         self.residents.close(next_host.then_some(self.keep_warm)).await;
+        // What fails is in the log.
+        let _ = self.meter.write().await;
         if let Some(login) = &self.login
             && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
         {
@@ -297,6 +325,21 @@ impl App {
         }
         tracing::info!("stopped");
         died.map_or(Ok(()), Err)
+    }
+
+    /// What the last turns said leaves while the channels are still there.
+    async fn part(&mut self) {
+        self.parting.cancel();
+        let left = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if matches!(ended, Ok((DELIVERY, _))) {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(CLOSE, left).await.is_err() {
+            tracing::warn!("not everything could be sent; the rest is sent after the next start");
+        }
     }
 }
 
@@ -332,37 +375,6 @@ async fn named(
 async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
     task.await;
     Ok(())
-}
-
-/// Whether the folder is an installation.
-///
-/// # Errors
-/// Says how to make one.
-pub fn check(root: &Path) -> anyhow::Result<()> {
-    if !root.join("data").is_dir() {
-        bail!("`{}` is no Longshore installation; run `longshore init` there", root.display());
-    }
-    Ok(())
-}
-
-/// Takes the installation for this process alone.
-///
-/// # Errors
-/// Somebody else has it, or it is none.
-pub fn lock(root: &Path) -> anyhow::Result<File> {
-    check(root)?;
-    let path = root.join("data/host.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-    // A host that was killed while it started a child leaves its lock to the child for a moment, until
-    // that runs its own program.
-    let begin = Instant::now();
-    while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if begin.elapsed() > LOCK_PATIENCE {
-            bail!("another `longshore run` serves `{}` already; stop it first", root.display());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(file)
 }
 
 fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {

@@ -4,7 +4,8 @@
 //! container only, or a link to a process that the host started in that very container. The door is the
 //! group's identity and nothing that a client says can change it. Requests to the two model APIs are sent on with the operator's credential in place of whatever the client sent;
 //! requests to other hosts, as a proxy gets them, go where the group's rules allow ([`egress`]);
-//! everything else is refused. Bodies stream both ways and are never held, read or logged.
+//! everything else is refused. Bodies stream both ways and are never held or logged; of answers, what they used
+//! is read as they pass.
 //!
 //! A connection carries one request. It is a local one and costs nothing, and so no client holds a
 //! place without asking something, and none meets a connection that was closed for being idle.
@@ -14,8 +15,11 @@ mod door;
 pub mod egress;
 mod forward;
 pub mod login;
+mod patience;
 pub mod policy;
 pub mod refusal;
+pub mod scan;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -38,6 +42,8 @@ use self::refusal::Refusal;
 use self::upstream::Connections;
 use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
 use crate::groups::Group;
+use crate::usage::denial;
+use crate::usage::meter::Meter;
 
 #[cfg(test)]
 use self::door::MAX_CONNECTIONS;
@@ -152,6 +158,7 @@ impl Upstreams {
 pub struct Broker {
     upstreams: Upstreams,
     chatgpt: Option<ChatGpt>,
+    meter: Arc<Meter>,
     connections: Arc<Connections>,
     egress: Egress,
 }
@@ -167,18 +174,18 @@ pub struct ChatGpt {
 impl Broker {
     /// Connects to nothing yet. No login, and names as the system has them.
     #[must_use]
-    pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Self::with(upstreams, None, Internet::default())
+    pub fn new(upstreams: Upstreams, meter: Arc<Meter>) -> Arc<Self> {
+        Self::with(upstreams, None, Internet::default(), meter)
     }
 
     /// The same with a ChatGPT login for the groups that want it, and tools on the `internet`.
     #[must_use]
-    pub fn with(upstreams: Upstreams, chatgpt: Option<ChatGpt>, internet: Internet) -> Arc<Self> {
-        Self::assembled(upstreams, chatgpt, Egress::new(internet, Limits::ORDINARY))
+    pub fn with(upstreams: Upstreams, chatgpt: Option<ChatGpt>, internet: Internet, meter: Arc<Meter>) -> Arc<Self> {
+        Self::assembled(upstreams, chatgpt, Egress::new(internet, Limits::ORDINARY), meter)
     }
 
-    fn assembled(upstreams: Upstreams, chatgpt: Option<ChatGpt>, egress: Egress) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt, connections: Arc::default(), egress })
+    fn assembled(upstreams: Upstreams, chatgpt: Option<ChatGpt>, egress: Egress, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt, meter, connections: Arc::default(), egress })
     }
 
     /// How the group's provider signs in.
@@ -198,6 +205,15 @@ impl Broker {
             None => Choice::default(),
         };
         access::access(group.provider, choice, offers)
+    }
+
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not.
+    pub async fn within_budget(&self, group: &GroupId) -> Result<(), Failure> {
+        self.meter.look_at_prices().await;
+        self.meter.admit(group).map_err(|denial| denial::failure(&denial))
     }
 
     /// The upstream for a request of a group that signs in like that.

@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 use super::table::table;
 use super::{Ending, note, say};
 use crate::clock::Clock;
+use crate::container::installation::Installation;
+use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{GroupStatus, Request, Response, Status};
 use crate::groups::edit::{EditError, GroupsFile, Target};
 use crate::groups::{Entry, FILE_NAME, Groups, load};
+use crate::operator::Operator;
 
 /// How long a saved edit is waited for in the running host.
 const LIVE_WITHIN: Duration = Duration::from_secs(2);
@@ -120,9 +123,9 @@ async fn list(root: &Path, path: &Path, as_json: bool) -> anyhow::Result<Ending>
             live: true,
             generation: status.groups_generation,
             groups: status.groups,
-            problems: status.problems,
+            problems: [status.problems, status.refused_mounts].concat(),
         },
-        None => from_file(path)?,
+        None => from_file(root, path)?,
     };
     if as_json {
         say(&serde_json::to_string_pretty(&listing)?)?;
@@ -143,13 +146,14 @@ async fn ask(root: &Path) -> Option<Status> {
 }
 
 /// What a host would serve if it were started now.
-fn from_file(path: &Path) -> anyhow::Result<Listing> {
+fn from_file(root: &Path, path: &Path) -> anyhow::Result<Listing> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("the groups file `{}` cannot be read; `longshore init` makes one", path.display()))?;
     let loaded = load(&bytes, &Groups::default());
     // The assistant's name matters only for groups without a trigger of their own.
     let groups = loaded.groups.iter().map(|group| GroupStatus::of(group, &loaded.problems, "assistant")).collect();
-    let problems = loaded.problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    problems.extend(refusals(&Installation::of(root)?, &Operator::of_environment(), &loaded.groups));
     Ok(Listing { live: false, generation: 0, groups, problems })
 }
 

@@ -9,10 +9,12 @@ mod init;
 mod login;
 mod rehearse;
 mod run;
+mod shown;
 mod status;
 mod stop;
 mod table;
 mod tasks;
+mod usage;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,6 +54,8 @@ enum Command {
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Show what the models' answers used, what that cost, and what is left of the budgets.
+    Usage(usage::UsageArgs),
     /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
     Doctor(doctor::DoctorArgs),
     /// Copy the database to a file, while the host runs or not.
@@ -113,6 +117,7 @@ impl Cli {
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
@@ -130,15 +135,15 @@ fn engine() -> DockerRuntime {
     DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref())
 }
 
-/// Prints a line to stdout; a reader that has gone (`| head`) is not an error of ours.
+/// Prints a text to stdout, as far as a terminal should see it; a reader that has gone (`| head`) is not an error of ours.
 fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(std::io::stdout(), "{}", shown::shown(line)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// Prints a line to stderr. Best effort.
+/// Prints a text to stderr in the same way. Best effort.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", shown::shown(line));
 }

@@ -10,10 +10,11 @@ use longshore_protocol::{CodexSignIn, GroupId, IdError, ProviderKind, ProviderSe
 use serde_json::Value as Json;
 
 use super::egress;
-use super::entry::{AdditionalMount, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
+use super::entry::{AdditionalMount, BudgetConfig, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
 use super::problem::{Effect, Findings, Path, shown};
 use super::{CodexChoices, ContainerChoices, ExtraMount, Group};
 use crate::route;
+use crate::usage::budget::Budget;
 
 /// Less starts no CLI.
 const MIN_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
@@ -109,6 +110,7 @@ pub(super) fn resolve(chat: &str, entry: Entry, place: &Place<'_>, findings: &mu
         codex: choices,
         container,
         timezone,
+        budget: entry.budget.map(Budget::from).unwrap_or_default(),
         generation: 0,
         main_claim: entry.is_main,
     })
@@ -193,6 +195,7 @@ fn container_choices(mut config: ContainerConfig, place: &Place<'_>, findings: &
     ContainerChoices {
         mounts: mounts.into_iter().map(ExtraMount::from).collect(),
         image: config.image,
+        network: config.network.unwrap_or_default(),
         time_limit: config.timeout.map(Duration::from_millis),
         prewarm: config.prewarm.unwrap_or_default(),
         egress,
@@ -208,6 +211,21 @@ impl From<AdditionalMount> for ExtraMount {
             readonly: mount.readonly.unwrap_or(true),
         }
     }
+}
+
+impl From<BudgetConfig> for Budget {
+    fn from(config: BudgetConfig) -> Self {
+        Self {
+            daily_tokens: config.daily_tokens,
+            daily_nano_usd: config.daily_usd.map(nano_usd),
+            monthly_nano_usd: config.monthly_usd.map(nano_usd),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema bounds it to 0 to 10^6")]
+fn nano_usd(dollars: f64) -> u64 {
+    (dollars * 1e9).round() as u64
 }
 
 fn memory_bytes(limit: &MemoryLimit, place: &Place<'_>, findings: &mut Findings) -> Option<u64> {

@@ -13,29 +13,34 @@ use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
 use longshore::deliver::{Outbound, deliver};
+use longshore::groups::Groups;
 use longshore::groups::edit::GroupsFile;
 use longshore::groups::watch::Snapshot;
-use longshore::groups::{Groups, load};
 use longshore::intake::Intake;
 use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
+use longshore::operator::Operator;
 use longshore::queue::dispatch::{Wakes, dispatch};
 use longshore::route::Words;
 use longshore::schedule::Changed;
 use longshore::schedule::run::Scheduler;
+use longshore::senders::Senders;
 use longshore::stop::Stop;
 use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
 use longshore::turn::run::TurnRunner;
 use longshore::turn::stops::Stops;
+use longshore::usage::meter::Meter;
+use longshore::usage::price_file::PriceFile;
 use longshore_protocol::channel::ChatMessage;
 use longshore_protocol::{PROTOCOL_VERSION, TurnRequest};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::opening::{GROUPS, Opening, snapshot};
 use super::person::{Delivered, Mood, Person, Refusal};
 use super::theatre::{Actors, Line, Script, Theatre};
 
@@ -51,35 +56,12 @@ pub(crate) struct Stage {
     delivered: Delivered,
     refusal: Refusal,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Who may wake the agents.
+    pub(crate) senders: watch::Sender<Arc<Senders>>,
     hands: Hands,
     said: AtomicU32,
     tasks: JoinSet<()>,
 }
-
-/// What a stage opens with.
-struct Opening {
-    protocol: u32,
-    start: i64,
-    fuse: Option<Fuse>,
-    stall_limit: Duration,
-    delivered: Delivered,
-}
-
-impl Default for Opening {
-    fn default() -> Self {
-        Self {
-            protocol: PROTOCOL_VERSION,
-            start: START,
-            fuse: None,
-            stall_limit: Duration::from_secs(900),
-            delivered: Delivered::default(),
-        }
-    }
-}
-
-/// When a stage opens, in seconds since the epoch: 2027-01-15T08:00:00Z.
-const START: i64 = 1_800_000_000;
-pub(crate) const GROUPS: &str = r#"{"test:1": {"name": "Family", "folder": "family", "trigger": "@Andy", "added_at": "x", "requiresTrigger": false}}"#;
 
 impl Stage {
     pub(crate) async fn new(otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static) -> Self {
@@ -131,11 +113,13 @@ impl Stage {
             Arc::new(Person { told, delivered: delivered.clone(), refusal: refusal.clone() });
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
+        let (senders, admitted) = watch::channel(Arc::new(Senders::everybody()));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: admitted,
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -144,11 +128,14 @@ impl Stage {
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());
+        let prices = PriceFile::new(&root);
+        let meter = Meter::empty(store.clone(), groups.clone(), prices, clock.clone(), TimeZone::UTC);
         let residents = Residents::new(
             Arc::new(Theatre(actors.clone())),
-            Broker::new(upstreams),
+            Broker::new(upstreams, meter.clone()),
             ResidentSettings {
                 installation: Installation::of(&root).unwrap(),
+                operator: Operator::at(root.clone(), None),
                 image: "stage".into(),
                 timezone: "UTC".into(),
                 idle_timeout: Duration::from_secs(600),
@@ -222,6 +209,7 @@ impl Stage {
             delivered,
             refusal,
             snapshots,
+            senders,
             hands,
             said: AtomicU32::new(0),
             tasks,
@@ -329,9 +317,12 @@ impl Stage {
         self.store.outbox_counts().await.is_err()
     }
 
-    /// Sets the clock to so many seconds after the first opening.
-    pub(crate) fn set_clock(&self, seconds: i64) {
-        self.hands.set(Timestamp::from_second(START + seconds).unwrap());
+    /// Sets the clock forward to a time of the store, in its milliseconds since the epoch.
+    pub(crate) fn clock_reaches(&self, milliseconds: i64) {
+        let then = Timestamp::from_millisecond(milliseconds).unwrap();
+        if then > self.hands.now() {
+            self.hands.set(then);
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<TurnRequest> {
@@ -381,10 +372,4 @@ impl Stage {
         let previous = self.snapshots.borrow().groups.clone();
         self.snapshots.send_replace(snapshot(json, &previous));
     }
-}
-
-fn snapshot(json: &str, previous: &Groups) -> Arc<Snapshot> {
-    let loaded = load(json.as_bytes(), previous);
-    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    Arc::new(Snapshot { generation: loaded.groups.generation(), groups: Arc::new(loaded.groups), problems: Vec::new() })
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
@@ -42,7 +42,7 @@ use self::refusal::Refusal;
 use self::rules::Rules;
 use self::target::Target;
 use self::tunnel::End;
-use super::forward::AnswerBody;
+use super::forward::{AnswerBody, own};
 use crate::groups::entry::Egress as Mode;
 
 /// Refusals of one container that the log has at `info`; an agent can ask in a loop.
@@ -186,12 +186,12 @@ impl Egress {
             self.connect(way_out, &request).await.map(|tunnel| {
                 debug!(%group, target = %tunnel.target, "a tunnel began");
                 aside.put(Going::Tunnel(tunnel));
-                Response::new(Either::Right(Full::default()))
+                own(Bytes::new())
             })
         } else {
             self.exchange(way_out, request).await.map(|(answer, exchange)| {
                 aside.put(Going::Exchange(exchange));
-                answer.map(Either::Left)
+                answer.map(|body| Either::Right(Either::Left(body)))
             })
         };
         answered.unwrap_or_else(|refusal| {
@@ -233,7 +233,7 @@ impl Egress {
 }
 
 fn told(refusal: &Refusal) -> Response<AnswerBody> {
-    let mut response = Response::new(Either::Right(Full::new(Bytes::from(format!("{}\n", refusal.message())))));
+    let mut response = own(format!("{}\n", refusal.message()));
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -21,7 +21,7 @@ use super::super::egress::rules::Rules;
 use super::super::login::ChatGptLogin;
 use super::super::login::document::tests::{jwt, login};
 use super::super::{Broker, BrokerLink, ChatGpt};
-use super::rig::{Body, Client, Vendor, json as parsed, post, soon};
+use super::rig::{Body, Books, Client, Vendor, json as parsed, post, soon};
 use crate::clock::{Clock, Hands};
 
 /// When the tests begin, in seconds of the epoch.
@@ -89,8 +89,12 @@ impl Desk {
         let token_url = format!("http://{}/oauth/token", vendor.address).parse().unwrap();
         let store = ChatGptLogin::new(folder.path().join("login"), token_url, clock);
         let base = format!("http://{}/codex", vendor.address).parse().unwrap();
-        let broker =
-            Broker::with(vendor.upstreams(), Some(ChatGpt { base, login: Arc::clone(&store) }), Internet::default());
+        let broker = Broker::with(
+            vendor.upstreams(),
+            Some(ChatGpt { base, login: Arc::clone(&store) }),
+            Internet::default(),
+            Books::new().meter,
+        );
         let mut desk =
             Self { vendor, script, permits, asked, login: store, hands, folder, broker, links: Vec::new(), refreshes };
         desk.write(&login(exp, "rt-0"));

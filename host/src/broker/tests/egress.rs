@@ -18,7 +18,7 @@ use super::super::egress::network::Network;
 use super::super::egress::rules::Rules;
 use super::super::egress::{Counts, Egress, Limits};
 use super::super::{Broker, BrokerLink};
-use super::rig::{Client, Vendor, post, soon};
+use super::rig::{Books, Client, Vendor, post, soon};
 use crate::groups::entry::Egress as Mode;
 
 /// A small internet: what names lead to, answer by answer, and what is behind the addresses.
@@ -101,7 +101,8 @@ impl Outing {
     pub(super) async fn new(mode: Mode, allow: &[&str], limits: Limits) -> Self {
         let vendor = Vendor::echo().await;
         let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
-        let broker = Broker::assembled(vendor.upstreams(), None, Egress::new(world.clone(), limits));
+        let broker =
+            Broker::assembled(vendor.upstreams(), None, Egress::new(world.clone(), limits), Books::new().meter);
         let rules = Rules { mode, allow: allow.iter().map(|entry| entry.parse().unwrap()).collect() };
         let link = broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key, rules).unwrap();
         Self { world, directory, link, broker, vendor }

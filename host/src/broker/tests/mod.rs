@@ -6,6 +6,7 @@ mod egress;
 mod egress_limits;
 mod rig;
 mod sockets;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -25,6 +25,7 @@ use crate::broker::access::SignIn;
 use crate::broker::egress::Counts;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Group, Groups};
+use crate::operator::Operator;
 use crate::queue::dispatch::{GroupSlot, Wakes};
 use crate::stop::Stop;
 
@@ -38,6 +39,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 pub struct ResidentSettings {
     /// The installation that they belong to.
     pub installation: Installation,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The agent image for groups that name none.
     pub image: String,
     /// The time zone for groups that name none.
@@ -255,6 +258,14 @@ impl Residents {
     #[must_use]
     pub fn egress_counts(&self, group: &GroupId) -> Counts {
         self.broker.egress_counts(group)
+    }
+
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not: no container is started then.
+    pub async fn within_budget(&self, group: &Group) -> Result<(), Failure> {
+        self.broker.within_budget(&group.id).await
     }
 
     /// The groups that have a warm container waiting.

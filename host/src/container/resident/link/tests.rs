@@ -3,15 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use jiff::tz::TimeZone;
 use longshore_link::{PREAMBLE, container_end};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::broker::access::SignIn;
 use crate::broker::egress::rules::Rules;
 use crate::broker::{Broker, Upstreams};
+use crate::clock::Clock;
 use crate::container::{Attached, ContainerSpec, Existing, ImageInfo, Place};
+use crate::store::Store;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 /// Far longer than anything here takes; only keeps a failing test from hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,6 +80,7 @@ impl ContainerRuntime for Engine {
 }
 
 struct Rig {
+    _folder: TempDir,
     link: Link,
     processes: mpsc::UnboundedReceiver<(Process, Inside)>,
 }
@@ -82,11 +89,15 @@ fn rig(refusals: usize) -> Rig {
     let (processes, received) = mpsc::unbounded_channel();
     let runtime: Arc<dyn ContainerRuntime> = Arc::new(Engine { processes, refusals: AtomicUsize::new(refusals) });
     let nowhere = || "http://127.0.0.1:9".parse().unwrap();
-    let broker = Broker::new(Upstreams::rehearsal(nowhere(), nowhere()));
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("longshore.db")).unwrap();
+    let (_, groups) = watch::channel(Arc::default());
+    let meter = Meter::empty(store, groups, PriceFile::new(folder.path()), Clock::system(), TimeZone::UTC);
+    let broker = Broker::new(Upstreams::rehearsal(nowhere(), nowhere()), meter);
     let group = "family".parse().unwrap();
     let door = broker.door(&group, SignIn::Key, Rules::default());
     let way = Way::Exec { door, process: process(1000, 1001) };
-    Rig { link: way.lead(&runtime, &ContainerId("c".into()), &group), processes: received }
+    Rig { _folder: folder, link: way.lead(&runtime, &ContainerId("c".into()), &group), processes: received }
 }
 
 impl Rig {
