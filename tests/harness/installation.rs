@@ -103,6 +103,12 @@ impl Default for Installation {
     }
 }
 
+/// Whether containers reach the broker by its socket in this run of the tests.
+#[must_use]
+pub fn has_socket() -> bool {
+    std::env::var_os("LONGSHORE_TEST_LINK").is_none_or(|link| link != "exec")
+}
+
 /// The agent image of these tests: the one that `LONGSHORE_TEST_IMAGE` names, or the usual one.
 #[must_use]
 pub fn image() -> String {

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use longshore_tests::installation::has_socket;
 use longshore_tests::{Api, Host, HostOptions, Installation};
 use serde_json::json;
 
@@ -251,7 +252,8 @@ for port in [2375, 2376, 6443, 10250]:
     for group in ATTACKERS {
         let output = run(&host, group, &attack);
         all_refused(&output, 9);
-        assert!(output.contains("sockets ['/run/longshore/broker.sock']"), "{output}");
+        let there = if has_socket() { "sockets ['/run/longshore/broker.sock']" } else { "sockets []" };
+        assert!(output.contains(there), "{output}");
         assert_eq!(output.matches("refused 403").count(), 4, "{output}");
     }
     goes_on(&host, &ATTACKERS);

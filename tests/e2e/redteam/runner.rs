@@ -27,7 +27,8 @@ impl Image {
         fs::write(folder.path().join("runner.py"), runner).unwrap();
         // The label tells the images of tests that run at once apart.
         let recipe = format!(
-            "FROM longshore-agent:latest\nLABEL longshore.redteam={name}\nCOPY runner.py /runner.py\nENTRYPOINT [\"python3\", \"-u\", \"/runner.py\"]\n"
+            "FROM {}\nLABEL longshore.redteam={name}\nCOPY runner.py /runner.py\nENTRYPOINT [\"python3\", \"-u\", \"/runner.py\"]\n",
+            longshore_tests::installation::image()
         );
         fs::write(folder.path().join("Dockerfile"), recipe).unwrap();
         let mut build = Command::new("docker");

@@ -105,10 +105,9 @@ fn connections_that_are_held_and_fed_a_byte_at_a_time_keep_nobody_else_waiting()
     let attack = r"
 held = []
 for number in range(200):
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(0.2)
     try:
-        connection.connect('/run/longshore/broker.sock')
+        connection = way_out()
+        connection.settimeout(0.2)
         connection.send(b'P')
         held.append(connection)
     except OSError: pass
