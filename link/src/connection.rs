@@ -25,8 +25,8 @@ impl Opener {
     }
 }
 
-/// One connection of a link. Dropping it before both directions have ended breaks it off; what was written
-/// before a shutdown still arrives.
+/// One connection of a link. What was written still arrives when it is dropped, as with a socket; if it is
+/// dropped before both directions have ended, it is broken off then.
 #[derive(Debug)]
 pub struct Connection {
     id: u32,

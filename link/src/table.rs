@@ -126,12 +126,6 @@ impl Entry {
             self.granted += owed;
             return Some(Head::new(Kind::Credit, id, owed));
         }
-        if self.dropped && self.out == Out::Open {
-            self.outbox.clear();
-            self.out = Out::Ended;
-            self.in_ended = true;
-            return Some(Head::new(Kind::Reset, id, 0));
-        }
         let count = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX).min(MOST_DATA).min(self.credit);
         if count > 0 {
             body.extend(self.outbox.drain(..count as usize));
@@ -141,7 +135,16 @@ impl Entry {
             }
             return Some(Head::new(Kind::Data, id, count));
         }
-        if self.out == Out::Ending && self.outbox.is_empty() {
+        if !self.outbox.is_empty() {
+            return None;
+        }
+        if self.dropped && self.out == Out::Open {
+            // Whoever left without an end, and what was said before that has been sent.
+            self.out = Out::Ended;
+            self.in_ended = true;
+            return Some(Head::new(Kind::Reset, id, 0));
+        }
+        if self.out == Out::Ending {
             self.out = Out::Ended;
             return Some(Head::new(Kind::End, id, 0));
         }

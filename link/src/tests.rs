@@ -136,10 +136,11 @@ async fn what_was_written_before_the_end_arrives_and_what_is_dropped_is_broken_o
 
     let mut broken = pair.opener.open().unwrap();
     broken.write_all(b"half a requ").await.unwrap();
+    drop(broken);
     let mut other = soon(pair.incoming.next()).await.unwrap();
     let mut half = [0; 11];
     soon(other.read_exact(&mut half)).await.unwrap();
-    drop(broken);
+    assert_eq!(&half, b"half a requ");
     assert!(soon(other.read_to_end(&mut heard)).await.is_err());
     soon(async { while other.write_all(&[0; 1024]).await.is_ok() {} }).await;
 }
