@@ -19,6 +19,7 @@ pub mod memory;
 pub mod operator;
 pub mod phrases;
 pub mod queue;
+pub mod record;
 pub mod reload;
 pub mod route;
 pub mod schedule;

@@ -7,6 +7,7 @@ mod groups;
 mod image;
 mod init;
 mod login;
+mod logs;
 mod rehearse;
 mod run;
 mod shown;
@@ -48,6 +49,8 @@ enum Command {
     Groups(groups::GroupsArgs),
     /// Log in to a provider with a subscription.
     Login(login::LoginArgs),
+    /// Show what happened: the host's own log, of all groups or of one.
+    Logs(logs::LogsArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
@@ -115,6 +118,7 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Logs(args) => logs::logs(args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
