@@ -227,7 +227,14 @@ fn note_stored(channel: &str, recorded: &[Option<Recorded>], took: Duration) {
     let mut new = recorded.iter().flatten().filter(|recorded| recorded.is_new).map(|recorded| recorded.seq);
     if let Some(first) = new.next() {
         let (last, elapsed_ms) = (new.next_back().unwrap_or(first), took.as_millis() as u64);
-        tracing::debug!(step = "stored", channel, first, last, elapsed_ms, "messages are stored");
+        tracing::debug!(
+            step = "stored",
+            channel,
+            first,
+            last,
+            elapsed_ms,
+            "messages are stored, and may be acknowledged"
+        );
     }
 }
 
