@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use longshore_protocol::channel::LinkState;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
+use tracing::{Instrument as _, field};
 
 use self::agenda::{Agenda, Step};
 pub use self::link::{Gap, Link};
@@ -251,15 +252,23 @@ impl Sending {
 
     fn send(&mut self, head: OutboxHead, name: String, channel: Option<Arc<dyn Channel>>) {
         let (store, clock, stop) = (self.outbound.0.store.clone(), self.clock.clone(), self.stop.clone());
-        self.under_way.spawn(async move {
+        let (outbox, attempt, turn) = (head.message.outbox_id, head.attempts + 1, head.turn.as_deref());
+        let span = tracing::info_span!("deliver", outbox, attempt, turn, channel = name, outcome = field::Empty);
+        let sending = async move {
+            let begun = Instant::now();
             let result = match &channel {
                 Some(channel) => channel.send(&head.message).await,
                 None => Err(SendError::Unavailable("no channel has this chat".into())),
             };
+            if result.is_ok() {
+                let (id, elapsed_ms) = (&head.message.message_id, begun.elapsed().as_millis() as u64);
+                tracing::debug!(step = "sent", message_id = id, elapsed_ms, "the channel says that it is sent");
+            }
             let parked = matches!(result, Err(SendError::Unavailable(_)));
             let recorded = record(&store, &clock, &stop, &head, result).await;
             Sent { chat: head.message.chat, channel: name, parked, recorded }
-        });
+        };
+        self.under_way.spawn(sending.instrument(span));
     }
 
     fn sent(&mut self, sent: Result<Sent, JoinError>) -> anyhow::Result<()> {
@@ -289,7 +298,8 @@ async fn record(
     let failed = match result {
         Ok(()) => None,
         Err(SendError::Unavailable(cause)) => {
-            tracing::debug!(outbox = id, chat, cause, "a message waits for its channel");
+            tracing::Span::current().record("outcome", "waits");
+            tracing::debug!(step = "send", outbox = id, chat, cause, "a message waits for its channel");
             return Ok(());
         }
         Err(SendError::Temporary(error)) => Some((error, backoff::retry_after(&message.message_id, *attempts))),
@@ -298,11 +308,17 @@ async fn record(
     let failed = failed.map(|(error, wait)| {
         let at = wait.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX));
         match at {
-            Some(at) => tracing::warn!(outbox = id, chat, error, %at, "a message was not sent; it is tried again"),
-            None => tracing::error!(outbox = id, chat, error, "a message could not be sent; it is a dead letter"),
+            Some(at) => tracing::warn!(step = "send", outbox = id, chat, error, %at, "a message was not sent; it is tried again"),
+            None => tracing::error!(step = "send", outbox = id, chat, error, "a message could not be sent; it is a dead letter"),
         }
         (error, at)
     });
+    let outcome = match &failed {
+        None => "sent",
+        Some((_, Some(_))) => "failed",
+        Some((_, None)) => "given_up",
+    };
+    tracing::Span::current().record("outcome", outcome);
     loop {
         let recorded = match &failed {
             None => store.outbox_sent(id, now).await,

@@ -25,4 +25,5 @@ mod sealed;
 mod security;
 mod stopping;
 mod tasks;
+mod trace;
 mod usage;

@@ -37,7 +37,7 @@ use crate::deliver::{Outbound, deliver};
 use crate::groups::FILE_NAME;
 use crate::groups::edit::GroupsFile;
 use crate::groups::watch::GroupsWatch;
-use crate::intake::Intake;
+use crate::intake::{Intake, Unkept};
 use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
@@ -173,6 +173,7 @@ impl App {
             clock: clock.clone(),
             words: Words { assistant: config.assistant_name.clone(), stop: config.stop_word.clone() },
             stops: stops.clone(),
+            unkept: Unkept::default(),
         };
         let changed = Changed::default();
         let ipc = root.join("data/ipc");

@@ -7,6 +7,7 @@ mod groups;
 mod image;
 mod init;
 mod login;
+mod logs;
 mod rehearse;
 mod run;
 mod shown;
@@ -14,6 +15,7 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod trace;
 mod usage;
 
 use std::io::Write;
@@ -48,6 +50,10 @@ enum Command {
     Groups(groups::GroupsArgs),
     /// Log in to a provider with a subscription.
     Login(login::LoginArgs),
+    /// Say what became of a message, and why if it got no answer, with every step of its way.
+    Trace(trace::TraceArgs),
+    /// Show what happened: the host's own log, of all groups or of one.
+    Logs(logs::LogsArgs),
     /// Show how the running host is.
     Status(status::StatusArgs),
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
@@ -115,6 +121,8 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Trace(args) => trace::trace(args, &absolute(&self.root)?).await,
+            Command::Logs(args) => logs::logs(args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -50,6 +50,7 @@ impl Wakes {
 #[derive(Debug)]
 pub struct GroupSlot {
     group: GroupId,
+    granted: Instant,
     ended: mpsc::UnboundedSender<Event>,
     next: Next,
 }
@@ -59,6 +60,12 @@ impl GroupSlot {
     #[must_use]
     pub fn group(&self) -> &GroupId {
         &self.group
+    }
+
+    /// For how long it has been held.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.granted.elapsed()
     }
 
     /// Gives the slot back and says when to look at the group again. Without it, at once.
@@ -106,7 +113,7 @@ pub async fn dispatch(work: Arc<dyn Work>, wakes: Wakes, concurrent: NonZeroUsiz
             for action in queue.handle(event, clock.now()) {
                 match action {
                     Action::Grant(group) => {
-                        let slot = GroupSlot { group, ended: ended.clone(), next: Next::More };
+                        let slot = GroupSlot { group, granted: Instant::now(), ended: ended.clone(), next: Next::More };
                         running.spawn(guarded(work.clone(), slot));
                     }
                     Action::WakeAt(at) => wake_at = Some(at),

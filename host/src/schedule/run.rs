@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use longshore_protocol::GroupId;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::Changed;
 use super::firing::{concerns, firing, review};
@@ -88,7 +89,8 @@ impl Scheduler {
             done.reviewed = Some(snapshot.generation);
         }
         let now = self.clock.now();
-        let fired = self.fire(snapshot, now).await?;
+        let span = tracing::info_span!("schedule", runs = tracing::field::Empty);
+        let fired = self.fire(snapshot, now).instrument(span).await?;
         let sweep = now.saturating_add(SWEEP).unwrap_or(Timestamp::MAX);
         Ok(fired.next.map_or(sweep, |next| next.min(sweep)))
     }
@@ -102,6 +104,7 @@ impl Scheduler {
             self.snapshots.mark(group);
         }
         if fired.runs + fired.left_out > 0 {
+            tracing::Span::current().record("runs", fired.runs);
             tracing::info!(runs = fired.runs, left_out = fired.left_out, "tasks fired");
         }
         Ok(fired)

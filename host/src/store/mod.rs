@@ -14,6 +14,7 @@ mod migrate;
 pub mod outbox;
 pub mod petitions;
 pub mod sessions;
+pub mod story;
 pub mod tasks;
 #[cfg(test)]
 mod tests;

@@ -30,31 +30,32 @@ impl TurnRunner {
         elapsed_ms: u64,
     ) -> Result<Next, StoreError> {
         let wait = |after| self.later(spread(&turn.id, turn.attempt, after));
+        mark(&verdict);
         let (end, next) = match verdict {
             Verdict::Settled | Verdict::SettledSilently => {
-                tracing::info!(elapsed_ms, "turn settled");
+                tracing::info!(step = "end", elapsed_ms, "turn settled");
                 (EndTurn::Settled, Next::More)
             }
             Verdict::Stopped => {
-                tracing::info!(elapsed_ms, "turn stopped");
+                tracing::info!(step = "end", elapsed_ms, "turn stopped");
                 (EndTurn::Stopped, Next::More)
             }
             Verdict::Retry { failure, after } => {
                 let at = wait(after);
-                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn failed; it is tried again");
+                tracing::warn!(step = "retry", elapsed_ms, code = %failure.code, reason = %failure.message, %at, "turn failed; it is tried again");
                 (EndTurn::Retry { failure, at: Some(at), counted: true, forget_session: false }, Next::After(at))
             }
             Verdict::Postpone { failure, after } => {
                 let at = wait(after);
-                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn waits for its provider's limit");
+                tracing::warn!(step = "retry", elapsed_ms, code = %failure.code, reason = %failure.message, %at, "turn waits for its provider's limit");
                 (self.postpone(group, turn, failure, at).await, Next::After(at))
             }
             Verdict::ForgetSession { failure } => {
-                tracing::info!(code = %failure.code, "the conversation is gone; starting a new one");
+                tracing::info!(step = "retry", code = %failure.code, "the conversation is gone; starting a new one");
                 (EndTurn::Retry { failure, at: None, counted: false, forget_session: true }, Next::More)
             }
             Verdict::GiveUp { failure, spoke } => {
-                tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");
+                tracing::error!(step = "end", elapsed_ms, code = %failure.code, reason = %failure.message, "turn given up");
                 (self.give_up(group, turn, failure, spoke).await, Next::More)
             }
         };
@@ -86,6 +87,7 @@ impl TurnRunner {
         if refusals == 0 {
             tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
         }
+        tracing::debug!(step = "retry", %error, "the turn waits for the container engine");
         let step = usize::try_from(refusals).unwrap_or(usize::MAX).min(ENGINE_BACKOFF.len() - 1);
         let at = self.later(Duration::from_secs(ENGINE_BACKOFF[step]));
         let failure = Failure::new("container", FailureKind::Transport, error.to_string());
@@ -136,5 +138,23 @@ impl TurnRunner {
 
     pub(super) fn later(&self, wait: Duration) -> Timestamp {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// What became of the turn, on its span.
+fn mark(verdict: &Verdict) {
+    let (outcome, failure) = match verdict {
+        Verdict::Settled => ("settled", None),
+        Verdict::SettledSilently => ("silent", None),
+        Verdict::Stopped => ("stopped", None),
+        Verdict::Retry { failure, .. } | Verdict::Postpone { failure, .. } | Verdict::ForgetSession { failure } => {
+            ("retry", Some(failure))
+        }
+        Verdict::GiveUp { failure, .. } => ("given_up", Some(failure)),
+    };
+    let span = tracing::Span::current();
+    span.record("outcome", outcome);
+    if let Some(failure) = failure {
+        span.record("code", failure.code.as_str());
     }
 }

@@ -16,7 +16,7 @@ use longshore::deliver::{Outbound, deliver};
 use longshore::groups::Groups;
 use longshore::groups::edit::GroupsFile;
 use longshore::groups::watch::Snapshot;
-use longshore::intake::Intake;
+use longshore::intake::{Intake, Unkept};
 use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
@@ -125,6 +125,7 @@ impl Stage {
             clock: clock.clone(),
             words: Words { assistant: "Andy".into(), stop: "/stop".into() },
             stops: stops.clone(),
+            unkept: Unkept::default(),
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());

@@ -126,7 +126,7 @@ impl Residents {
 
     /// Keeps the resident warm for the group's next turn.
     pub fn put_back(&self, slot: &GroupSlot, mut resident: Resident) {
-        resident.idle_since = Instant::now();
+        resident.rest();
         self.locked().insert(slot.group().clone(), Seat::Idle(Box::new(resident)));
         self.changed.notify_one();
     }
