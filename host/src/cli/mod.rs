@@ -2,13 +2,16 @@
 
 mod backup;
 mod chat;
+mod dead;
 mod doctor;
 mod groups;
 mod image;
 mod init;
 mod login;
+mod outbox;
 mod rehearse;
 mod run;
+mod send;
 mod shown;
 mod status;
 mod stop;
@@ -54,9 +57,13 @@ enum Command {
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Say something in a chat, as the host, and wait until it is sent.
+    Send(send::SendArgs),
+    /// List messages that could not be delivered, send them again, or leave them at that.
+    Dead(dead::DeadArgs),
     /// Show what the models' answers used, what that cost, and what is left of the budgets.
     Usage(usage::UsageArgs),
-    /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
+    /// Say what needs an operator's hand, and what to do: the engine, the settings, credentials, channels, messages without an end. Exit status 1 if anything does.
     Doctor(doctor::DoctorArgs),
     /// Copy the database to a file, while the host runs or not.
     Backup(backup::BackupArgs),
@@ -117,6 +124,8 @@ impl Cli {
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Send(args) => send::send(args, &absolute(&self.root)?).await,
+            Command::Dead(args) => dead::dead(args, &absolute(&self.root)?).await,
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
