@@ -24,6 +24,7 @@ mod residents;
 mod routing;
 mod sealed;
 mod security;
+mod setup;
 mod stopping;
 mod tasks;
 mod usage;

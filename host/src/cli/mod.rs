@@ -12,6 +12,7 @@ mod outbox;
 mod rehearse;
 mod run;
 mod send;
+mod setup;
 mod shown;
 mod status;
 mod stop;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::container::docker::DockerRuntime;
 
@@ -41,6 +42,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set everything up, step by step, from Docker to the first answer; asks for what is not given.
+    Setup(Box<setup::SetupArgs>),
     /// Make an installation: `.env`, two groups on the console, their memory. Overwrites nothing.
     Init(init::InitArgs),
     /// Run the host.
@@ -114,6 +117,11 @@ impl Cli {
     async fn run(self) -> anyhow::Result<Ending> {
         match self.command {
             Command::Init(args) => init::init(&args, &self.root),
+            Command::Setup(args) => {
+                std::fs::create_dir_all(&self.root)
+                    .with_context(|| format!("cannot make the folder `{}`", self.root.display()))?;
+                setup::setup(*args, &absolute(&self.root)?).await
+            }
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
             Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
                 image::build(args).await.map(|()| Ending::Done)
@@ -133,6 +141,11 @@ impl Cli {
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
+}
+
+/// Whether this program has such a subcommand.
+fn knows(subcommand: &str) -> bool {
+    Cli::command().find_subcommand(subcommand).is_some()
 }
 
 fn absolute(root: &std::path::Path) -> anyhow::Result<PathBuf> {
