@@ -2,6 +2,7 @@
 
 mod agenda;
 mod backoff;
+pub mod desk;
 mod link;
 
 use std::collections::{HashMap, HashSet};
@@ -133,6 +134,11 @@ impl Outbound {
         if let Some(channel) = self.channel_of(chat).await {
             channel.typing(chat, on).await;
         }
+    }
+
+    /// Whether one of the channels has the chat.
+    pub async fn reaches(&self, chat: &str) -> bool {
+        self.channel_of(chat).await.is_some()
     }
 
     async fn channel_of(&self, chat: &str) -> Option<Arc<dyn Channel>> {

@@ -17,6 +17,7 @@ mod forward;
 pub mod login;
 mod patience;
 pub mod policy;
+pub mod probe;
 pub mod refusal;
 pub mod scan;
 mod tally;

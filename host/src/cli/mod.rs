@@ -2,14 +2,18 @@
 
 mod backup;
 mod chat;
+mod dead;
 mod doctor;
 mod groups;
 mod image;
 mod init;
 mod login;
 mod logs;
+mod outbox;
 mod rehearse;
 mod run;
+mod send;
+mod setup;
 mod shown;
 mod status;
 mod stop;
@@ -23,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::container::docker::DockerRuntime;
 
@@ -40,6 +44,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set everything up, step by step, from Docker to the first answer; asks for what is not given.
+    Setup(Box<setup::SetupArgs>),
     /// Make an installation: `.env`, two groups on the console, their memory. Overwrites nothing.
     Init(init::InitArgs),
     /// Run the host.
@@ -60,9 +66,13 @@ enum Command {
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Say something in a chat, as the host, and wait until it is sent.
+    Send(send::SendArgs),
+    /// List messages that could not be delivered, send them again, or leave them at that.
+    Dead(dead::DeadArgs),
     /// Show what the models' answers used, what that cost, and what is left of the budgets.
     Usage(usage::UsageArgs),
-    /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
+    /// Say what needs an operator's hand, and what to do: the engine, the settings, credentials, channels, messages without an end. Exit status 1 if anything does.
     Doctor(doctor::DoctorArgs),
     /// Copy the database to a file, while the host runs or not.
     Backup(backup::BackupArgs),
@@ -113,6 +123,11 @@ impl Cli {
     async fn run(self) -> anyhow::Result<Ending> {
         match self.command {
             Command::Init(args) => init::init(&args, &self.root),
+            Command::Setup(args) => {
+                std::fs::create_dir_all(&self.root)
+                    .with_context(|| format!("cannot make the folder `{}`", self.root.display()))?;
+                setup::setup(*args, &absolute(&self.root)?).await
+            }
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
             Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
                 image::build(args).await.map(|()| Ending::Done)
@@ -125,6 +140,8 @@ impl Cli {
             Command::Logs(args) => logs::logs(args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Send(args) => send::send(args, &absolute(&self.root)?).await,
+            Command::Dead(args) => dead::dead(args, &absolute(&self.root)?).await,
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
@@ -132,6 +149,11 @@ impl Cli {
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
+}
+
+/// Whether this program has such a subcommand.
+fn knows(subcommand: &str) -> bool {
+    Cli::command().find_subcommand(subcommand).is_some()
 }
 
 fn absolute(root: &std::path::Path) -> anyhow::Result<PathBuf> {

@@ -7,10 +7,12 @@
 mod base_url;
 mod credential;
 mod dotenv;
+pub mod edit;
 mod parse;
 mod secret;
 #[cfg(test)]
 mod tests;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -3,12 +3,14 @@
 //! One JSON object a line each way. The socket is mode 0600: who may open it is the operator.
 
 pub mod client;
+mod outbox;
 pub mod server;
 pub mod tasks;
 
 use longshore_protocol::{GroupId, ProviderKind};
 use serde::{Deserialize, Serialize};
 
+use crate::deliver::desk::{OutboxCommand, OutboxReply};
 use crate::groups::{Group, Problem};
 use crate::schedule::desk::{TaskCommand, TaskReply};
 
@@ -40,6 +42,16 @@ pub enum Request {
     Tasks {
         /// What.
         command: TaskCommand,
+    },
+    /// Something about the outbox: answered by `outbox`.
+    Outbox {
+        /// What.
+        command: OutboxCommand,
+    },
+    /// What becomes of rows of the outbox: answered by `delivery` whenever it changes, until all have ended.
+    Follow {
+        /// The rows, 1,000 at most.
+        rows: Vec<i64>,
     },
 }
 
@@ -113,11 +125,35 @@ pub enum Response {
         /// It.
         reply: TaskReply,
     },
+    /// What was asked about the outbox.
+    Outbox {
+        /// It.
+        reply: OutboxReply,
+    },
+    /// What has become of rows so far.
+    Delivery {
+        /// They.
+        rows: Vec<RowView>,
+    },
     /// The request cannot be served.
     Error {
         /// What is wrong and what to do.
         message: String,
     },
+}
+
+/// What has become of a row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowView {
+    /// The row.
+    pub id: i64,
+    /// `pending`, `sent`, `dead`, or `forgotten` when it is too old to be known.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What there was to stop.

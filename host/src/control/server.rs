@@ -32,7 +32,7 @@ use crate::usage::Amount;
 use crate::usage::meter::Meter;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// Answers on their way to one client.
 const ANSWERS: usize = 256;
 
@@ -147,6 +147,14 @@ impl Session {
             Request::Tasks { command } => {
                 let reply = self.control.tasks(command).await?;
                 self.answer(Response::Tasks { reply }).await
+            }
+            Request::Outbox { command } => {
+                let reply = self.control.outbox(command).await?;
+                self.answer(Response::Outbox { reply }).await
+            }
+            Request::Follow { rows } => {
+                tasks.spawn(super::outbox::follow(self.control.clone(), rows, self.answers.clone()));
+                Ok(())
             }
         }
     }

@@ -140,7 +140,7 @@ impl Store {
             .await
     }
 
-    /// How many rows wait and how many were given up.
+    /// How many rows wait, and how many were given up and nobody dropped.
     ///
     /// # Errors
     /// What the store says.
@@ -148,7 +148,7 @@ impl Store {
         self.read(|connection| {
             connection.query_row(
                 "SELECT (SELECT count(*) FROM outbox WHERE state = 'pending'),
-                        (SELECT count(*) FROM outbox WHERE state = 'dead')",
+                        (SELECT count(*) FROM outbox WHERE state = 'dead' AND told <> 2)",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
