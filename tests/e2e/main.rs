@@ -26,3 +26,4 @@ mod security;
 mod stopping;
 mod tasks;
 mod usage;
+mod watching;

@@ -10,12 +10,12 @@ use jiff::tz::TimeZone;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, credential,
+    BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, credential, metrics,
 };
 use crate::container::LinkKind;
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 28] = [
+pub(super) const KEYS: [&str; 29] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "BROKER_LINK",
@@ -34,6 +34,7 @@ pub(super) const KEYS: [&str; 28] = [
     "CHANNELS",
     "RETENTION_DAYS",
     "LOG_LEVEL",
+    metrics::KEY,
     credential::ANTHROPIC_API_KEY,
     credential::ANTHROPIC_AUTH_TOKEN,
     credential::CLAUDE_CODE_OAUTH_TOKEN,
@@ -160,6 +161,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             .unwrap_or_else(|| "/stop".to_owned()),
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
         egress_resolver: egress_resolver(&mut settings),
+        metrics: metrics::address(&mut settings),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
         retention: retention(&mut settings),

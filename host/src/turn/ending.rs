@@ -11,6 +11,7 @@ use super::run::{TurnRunner, attempt_of};
 use crate::channel::chunk::chunk;
 use crate::container::RuntimeError;
 use crate::groups::Group;
+use crate::metrics::TurnOutcome;
 use crate::phrases;
 use crate::queue::state::Next;
 use crate::schedule::failure::{AfterFailure, after_failure};
@@ -29,6 +30,8 @@ impl TurnRunner {
         verdict: Verdict,
         elapsed_ms: u64,
     ) -> Result<Next, StoreError> {
+        let (outcome, code) = counted(&verdict);
+        self.metrics.turn_ends(group.provider, outcome, code);
         let wait = |after| self.later(spread(&turn.id, turn.attempt, after));
         let (end, next) = match verdict {
             Verdict::Settled | Verdict::SettledSilently => {
@@ -71,7 +74,10 @@ impl TurnRunner {
         error: &RuntimeError,
     ) -> Result<Next, StoreError> {
         let failure = match error {
-            RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
+            RuntimeError::Unavailable(_) => {
+                self.metrics.turn_ends(group.provider, TurnOutcome::NoEngine, None);
+                return self.engine_away(turn, error).await;
+            }
             RuntimeError::ImageMissing { .. }
             | RuntimeError::ImageProtocol { .. }
             | RuntimeError::GroupImage { .. } => Failure::new("image", FailureKind::Config, error.to_string()),
@@ -136,5 +142,18 @@ impl TurnRunner {
 
     pub(super) fn later(&self, wait: Duration) -> Timestamp {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// As what a verdict is counted.
+fn counted(verdict: &Verdict) -> (TurnOutcome, Option<&str>) {
+    match verdict {
+        Verdict::Settled => (TurnOutcome::Settled, None),
+        Verdict::SettledSilently => (TurnOutcome::Silent, None),
+        Verdict::Stopped => (TurnOutcome::Stopped, None),
+        Verdict::Retry { failure, .. } => (TurnOutcome::Retried, Some(&failure.code)),
+        Verdict::Postpone { failure, .. } => (TurnOutcome::Postponed, Some(&failure.code)),
+        Verdict::ForgetSession { failure } => (TurnOutcome::SessionForgotten, Some(&failure.code)),
+        Verdict::GiveUp { failure, .. } => (TurnOutcome::GaveUp, Some(&failure.code)),
     }
 }

@@ -22,6 +22,7 @@ use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::queue::dispatch::{GroupSlot, Work};
 use crate::queue::state::Next;
 use crate::schedule::Changed;
@@ -70,6 +71,8 @@ pub struct TurnRunner {
     pub snapshots: Snapshots,
     /// Told when a task changes.
     pub tasks_changed: Changed,
+    /// Told how turns go.
+    pub metrics: Metrics,
     /// How often in a row the engine did not answer.
     pub engine_refusals: std::sync::atomic::AtomicU32,
 }
@@ -109,6 +112,10 @@ impl Work for Arc<TurnRunner> {
             })
         })
     }
+
+    fn load(&self, running: usize, waiting: usize) {
+        self.metrics.queue(running, waiting);
+    }
 }
 
 impl TurnRunner {
@@ -145,6 +152,9 @@ impl TurnRunner {
                 Ok(Next::More)
             }
             Begin::Turn(turn) => {
+                if turn.attempt == 1 {
+                    self.metrics.turn_begins(turn.since, self.clock.now());
+                }
                 let span = tracing::info_span!(
                     "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt
                 );
@@ -182,6 +192,7 @@ impl TurnRunner {
             Err(error) => return self.not_started(group, turn, &error).await,
         };
         self.engine_refusals.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.metrics.turn_took(group.provider, started.elapsed());
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next = self.end(group, turn, verdict, elapsed_ms).await?;
         if let Some(resident) = resident {
@@ -251,6 +262,7 @@ impl TurnRunner {
         if let Err(failure) = resident.command(&RunnerCommand::Turn(Box::new(request))).await {
             return Ok(Err(failure));
         }
+        let (begun, mut silent) = (Instant::now(), true);
         let mut stopping = false;
         loop {
             let patience = if stopping { STOP_GRACE } else { self.stall_limit };
@@ -276,6 +288,10 @@ impl TurnRunner {
                 self.hear_petitions(fold, group, turn).await?;
             }
             for effect in fold.handle(event) {
+                if silent && matches!(effect, Effect::Say(_)) {
+                    self.metrics.first_text(group.provider, begun.elapsed());
+                    silent = false;
+                }
                 if let Some(verdict) = self.act(effect, group, turn).await? {
                     return Ok(Ok(verdict));
                 }
