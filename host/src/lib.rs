@@ -16,6 +16,7 @@ pub mod groups;
 pub mod intake;
 pub mod ipc;
 pub mod memory;
+pub mod metrics;
 pub mod operator;
 pub mod phrases;
 pub mod queue;

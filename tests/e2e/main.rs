@@ -29,3 +29,4 @@ mod stopping;
 mod tasks;
 mod trace;
 mod usage;
+mod watching;

@@ -9,7 +9,9 @@ mod image;
 mod init;
 mod login;
 mod logs;
+mod metrics;
 mod outbox;
+mod paint;
 mod rehearse;
 mod run;
 mod send;
@@ -60,8 +62,10 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Show what happened: the host's own log, of all groups or of one.
     Logs(logs::LogsArgs),
-    /// Show how the running host is.
+    /// Show how the host, its channels and its groups are. Exit status 3 if no host runs.
     Status(status::StatusArgs),
+    /// Print what the running host counts, in Prometheus's text format.
+    Metrics,
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
@@ -103,14 +107,17 @@ enum Ending {
     Done,
     /// 1: the command worked and its answer is a failure, which was printed.
     Failed,
+    /// 3: no host runs, as service managers say it.
+    Down,
 }
 
-/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments.
+/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments, 3 no host runs.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run().await {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::FAILURE,
+        Ok(Ending::Down) => ExitCode::from(3),
         Err(error) => {
             // A closed terminal is no reason to do anything else.
             let _ = writeln!(std::io::stderr(), "longshore: {error:#}");
@@ -146,6 +153,7 @@ impl Cli {
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
+            Command::Metrics => metrics::metrics(&absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
@@ -167,7 +175,12 @@ fn engine() -> DockerRuntime {
 
 /// Prints a text to stdout, as far as a terminal should see it; a reader that has gone (`| head`) is not an error of ours.
 fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", shown::shown(line)) {
+    print(&shown::shown(line))
+}
+
+/// Prints a text to stdout in which every piece that is not ours is as a terminal should see it already.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ mod base_url;
 mod credential;
 mod dotenv;
 pub mod edit;
+mod metrics;
 mod parse;
 mod secret;
 #[cfg(test)]
@@ -74,6 +75,8 @@ pub struct Config {
     /// `EGRESS_RESOLVER`: the name server that is asked for the hosts that agents' tools want to reach; the
     /// system's own way if unset.
     pub egress_resolver: Option<SocketAddr>,
+    /// `METRICS`: the loopback address at which the host's counts are served; nothing listens if unset.
+    pub metrics: Option<SocketAddr>,
     /// `CHANNELS`: the ways to people, in the operator's order; never empty, no name twice.
     pub channels: Vec<ChannelSetting>,
     /// `RETENTION_DAYS`: how long what is finished is kept; `None` for ever.

@@ -11,12 +11,12 @@ use tracing::level_filters::LevelFilter;
 
 use super::{
     BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, LogSettings,
-    credential,
+    credential, metrics,
 };
 use crate::container::LinkKind;
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 31] = [
+pub(super) const KEYS: [&str; 32] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "BROKER_LINK",
@@ -38,6 +38,7 @@ pub(super) const KEYS: [&str; 31] = [
     "LOG_FILE_LEVEL",
     "LOG_FILE_MAX_MB",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    metrics::KEY,
     credential::ANTHROPIC_API_KEY,
     credential::ANTHROPIC_AUTH_TOKEN,
     credential::CLAUDE_CODE_OAUTH_TOKEN,
@@ -164,6 +165,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             .unwrap_or_else(|| "/stop".to_owned()),
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
         egress_resolver: egress_resolver(&mut settings),
+        metrics: metrics::address(&mut settings),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
         retention: retention(&mut settings),

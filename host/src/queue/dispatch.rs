@@ -90,6 +90,8 @@ pub trait Work: Send + Sync + 'static {
     fn panicked(&self, group: GroupId) -> BoxFuture<'static, ()>;
     /// The groups that have something to do.
     fn waiting(&self) -> BoxFuture<'static, Vec<GroupId>>;
+    /// So many groups run now, and so many wait for a slot.
+    fn load(&self, _running: usize, _waiting: usize) {}
 }
 
 /// Runs the queue until told to stop, then waits for the running turns.
@@ -120,6 +122,7 @@ pub async fn dispatch(work: Arc<dyn Work>, wakes: Wakes, concurrent: NonZeroUsiz
                 }
             }
         }
+        work.load(queue.running(), queue.waiting());
     }
     while running.join_next().await.is_some() {}
 }

@@ -16,6 +16,7 @@ use super::request::Circumstances;
 use crate::clock::Clock;
 use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
+use crate::metrics::Metrics;
 use crate::queue::dispatch::Wakes;
 use crate::stop::Stop;
 use crate::store::tasks::Fired;
@@ -38,6 +39,8 @@ pub struct Scheduler {
     pub snapshots: Snapshots,
     /// Told when a task changes.
     pub changed: Changed,
+    /// Told how late tasks were fired.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
     /// The zone for groups that name none.
@@ -99,6 +102,7 @@ impl Scheduler {
         let at = self.circumstances(now);
         let groups = snapshot.groups.clone();
         let fired = self.store.fire(now, move |task, next_run| firing(task, next_run, &groups, &at)).await?;
+        fired.due.iter().for_each(|due| self.metrics.fired(*due, now));
         for group in &fired.groups {
             self.wakes.wake(group.clone());
             self.snapshots.mark(group);

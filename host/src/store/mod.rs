@@ -9,6 +9,7 @@ pub mod beside;
 pub mod care;
 pub mod changes;
 mod commit;
+pub mod glance;
 pub mod letters;
 pub mod messages;
 mod migrate;

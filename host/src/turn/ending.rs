@@ -11,6 +11,7 @@ use super::run::{TurnRunner, attempt_of};
 use crate::channel::chunk::chunk;
 use crate::container::RuntimeError;
 use crate::groups::Group;
+use crate::metrics::TurnOutcome;
 use crate::phrases;
 use crate::queue::state::Next;
 use crate::schedule::failure::{AfterFailure, after_failure};
@@ -29,8 +30,10 @@ impl TurnRunner {
         verdict: Verdict,
         elapsed_ms: u64,
     ) -> Result<Next, StoreError> {
+        let (outcome, code) = counted(&verdict);
+        self.metrics.turn_ends(group.provider, outcome, code);
+        mark(outcome, code);
         let wait = |after| self.later(spread(&turn.id, turn.attempt, after));
-        mark(&verdict);
         let (end, next) = match verdict {
             Verdict::Settled | Verdict::SettledSilently => {
                 tracing::info!(step = "end", elapsed_ms, "turn settled");
@@ -72,7 +75,10 @@ impl TurnRunner {
         error: &RuntimeError,
     ) -> Result<Next, StoreError> {
         let failure = match error {
-            RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
+            RuntimeError::Unavailable(_) => {
+                self.metrics.turn_ends(group.provider, TurnOutcome::NoEngine, None);
+                return self.engine_away(turn, error).await;
+            }
             RuntimeError::ImageMissing { .. }
             | RuntimeError::ImageProtocol { .. }
             | RuntimeError::GroupImage { .. } => Failure::new("image", FailureKind::Config, error.to_string()),
@@ -142,19 +148,23 @@ impl TurnRunner {
 }
 
 /// What became of the turn, on its span.
-fn mark(verdict: &Verdict) {
-    let (outcome, failure) = match verdict {
-        Verdict::Settled => ("settled", None),
-        Verdict::SettledSilently => ("silent", None),
-        Verdict::Stopped => ("stopped", None),
-        Verdict::Retry { failure, .. } | Verdict::Postpone { failure, .. } | Verdict::ForgetSession { failure } => {
-            ("retry", Some(failure))
-        }
-        Verdict::GiveUp { failure, .. } => ("given_up", Some(failure)),
-    };
+fn mark(outcome: TurnOutcome, code: Option<&str>) {
     let span = tracing::Span::current();
-    span.record("outcome", outcome);
-    if let Some(failure) = failure {
-        span.record("code", failure.code.as_str());
+    span.record("outcome", outcome.name());
+    if let Some(code) = code {
+        span.record("code", code);
+    }
+}
+
+/// As what a verdict is counted.
+fn counted(verdict: &Verdict) -> (TurnOutcome, Option<&str>) {
+    match verdict {
+        Verdict::Settled => (TurnOutcome::Settled, None),
+        Verdict::SettledSilently => (TurnOutcome::Silent, None),
+        Verdict::Stopped => (TurnOutcome::Stopped, None),
+        Verdict::Retry { failure, .. } => (TurnOutcome::Retried, Some(&failure.code)),
+        Verdict::Postpone { failure, .. } => (TurnOutcome::Postponed, Some(&failure.code)),
+        Verdict::ForgetSession { failure } => (TurnOutcome::SessionForgotten, Some(&failure.code)),
+        Verdict::GiveUp { failure, .. } => (TurnOutcome::GaveUp, Some(&failure.code)),
     }
 }

@@ -23,6 +23,7 @@ use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::queue::dispatch::{GroupSlot, Work};
 use crate::queue::state::Next;
 use crate::schedule::Changed;
@@ -71,6 +72,8 @@ pub struct TurnRunner {
     pub snapshots: Snapshots,
     /// Told when a task changes.
     pub tasks_changed: Changed,
+    /// Told how turns go.
+    pub metrics: Metrics,
     /// How often in a row the engine did not answer.
     pub engine_refusals: std::sync::atomic::AtomicU32,
 }
@@ -110,6 +113,10 @@ impl Work for Arc<TurnRunner> {
             })
         })
     }
+
+    fn load(&self, running: usize, waiting: usize) {
+        self.metrics.queue(running, waiting);
+    }
 }
 
 impl TurnRunner {
@@ -146,6 +153,9 @@ impl TurnRunner {
                 Ok(Next::More)
             }
             Begin::Turn(turn) => {
+                if turn.attempt == 1 {
+                    self.metrics.turn_begins(turn.since, self.clock.now());
+                }
                 let span = tracing::info_span!(
                     "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt,
                     outcome = tracing::field::Empty, code = tracing::field::Empty
@@ -189,6 +199,7 @@ impl TurnRunner {
             Err(error) => return self.not_started(group, turn, &error).await,
         };
         self.engine_refusals.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.metrics.turn_took(group.provider, started.elapsed());
         let next = self.end(group, turn, verdict, millis(started.elapsed())).await?;
         if let Some(resident) = resident {
             self.residents.put_back(slot, resident);
@@ -302,6 +313,9 @@ impl TurnRunner {
                 self.hear_petitions(fold, group, turn).await?;
             }
             for effect in fold.handle(event) {
+                if tally.texts == 0 && matches!(effect, Effect::Say(_)) {
+                    self.metrics.first_text(group.provider, begun.elapsed());
+                }
                 note(&effect, &mut tally, begun);
                 if let Some(verdict) = self.act(effect, group, turn).await? {
                     return Ok(Ok(verdict));
