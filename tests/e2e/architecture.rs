@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules that decide and do not do: data in, data out.
-const PURE: [&str; 54] = [
+const PURE: [&str; 56] = [
     "protocol/src",
     "link/src/frame.rs",
     "host/src/groups/check.rs",
@@ -19,6 +19,8 @@ const PURE: [&str; 54] = [
     "host/src/container/mounts/allowlist.rs",
     "host/src/container/mounts/pattern.rs",
     "host/src/route",
+    "host/src/import/decide.rs",
+    "host/src/import/report.rs",
     "host/src/queue/state.rs",
     "host/src/turn/fold.rs",
     "host/src/turn/prelude.rs",
@@ -216,7 +218,8 @@ const BY_PATH: [(&str, &str); 19] = [
 ];
 
 /// Files that touch what agents write, and go from handle to handle without following a link.
-const BY_HANDLE: [&str; 3] = ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs"];
+const BY_HANDLE: [&str; 4] =
+    ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs", "host/src/import"];
 
 #[test]
 fn what_agents_can_write_is_never_touched_by_path() {

@@ -29,9 +29,15 @@ const FILES: [(&str, &str, u32); 7] = [
     ("groups/coder/CLAUDE.md", CODER, 0o644),
 ];
 
+/// The groups file of an installation without groups.
+const NO_GROUPS: &str = "{\n  \"$schema\": \"./registered_groups.schema.json\"\n}\n";
+
 /// Arguments of `longshore init`.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
+    /// Without the two example groups and their memory, as before an import.
+    #[arg(long)]
+    bare: bool,
     /// Where; the installation's folder (--root) if absent.
     dir: Option<PathBuf>,
 }
@@ -40,6 +46,10 @@ pub(super) fn init(args: &InitArgs, root: &Path) -> anyhow::Result<Ending> {
     let root = args.dir.as_deref().unwrap_or(root);
     let mut made = 0;
     for (path, text, mode) in FILES {
+        if args.bare && path.starts_with("groups/") {
+            continue;
+        }
+        let text = if args.bare && text == GROUPS { NO_GROUPS } else { text };
         let file = root.join(path);
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
@@ -56,9 +66,11 @@ pub(super) fn init(args: &InitArgs, root: &Path) -> anyhow::Result<Ending> {
         }
     }
     if made > 0 {
-        say(
-            "\nNext: put a credential into .env (or use --rehearsal), then `longshore run`, and in another terminal `longshore chat main`.",
-        )?;
+        say(if args.bare {
+            "\nNext: put a credential into .env, then `longshore import …` or `longshore groups add …`, then `longshore run`."
+        } else {
+            "\nNext: put a credential into .env (or use --rehearsal), then `longshore run`, and in another terminal `longshore chat main`."
+        })?;
     }
     Ok(Ending::Done)
 }
@@ -70,7 +82,7 @@ mod tests {
     #[test]
     fn an_installation_is_whole_and_its_groups_load_without_a_problem() {
         let folder = tempfile::tempdir().unwrap();
-        let args = InitArgs { dir: Some(folder.path().to_owned()) };
+        let args = InitArgs { bare: false, dir: Some(folder.path().to_owned()) };
         init(&args, Path::new(".")).unwrap();
         let bytes = fs::read(folder.path().join("data/registered_groups.json")).unwrap();
         let loaded = crate::groups::load(&bytes, &crate::groups::Groups::default());
@@ -81,10 +93,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_installation_has_no_groups_and_no_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        init(&InitArgs { bare: true, dir: Some(folder.path().to_owned()) }, Path::new(".")).unwrap();
+        let bytes = fs::read(folder.path().join("data/registered_groups.json")).unwrap();
+        let loaded = crate::groups::load(&bytes, &crate::groups::Groups::default());
+        assert!(loaded.problems.is_empty() && loaded.groups.is_empty(), "{:?}", loaded.problems);
+        assert!(!folder.path().join("groups").exists());
+    }
+
+    #[test]
     fn what_is_there_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".env"), "ASSISTANT_NAME=Bo\n").unwrap();
-        let args = InitArgs { dir: Some(folder.path().to_owned()) };
+        let args = InitArgs { bare: false, dir: Some(folder.path().to_owned()) };
         init(&args, Path::new(".")).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join(".env")).unwrap(), "ASSISTANT_NAME=Bo\n");
     }

@@ -5,6 +5,7 @@ mod chat;
 mod doctor;
 mod groups;
 mod image;
+mod import;
 mod init;
 mod login;
 mod rehearse;
@@ -62,6 +63,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Take over the installation of another program.
+    Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -121,6 +124,7 @@ impl Cli {
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
+            Command::Import(args) => import::import(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
