@@ -13,6 +13,7 @@ pub mod control;
 pub mod deliver;
 pub mod follow;
 pub mod groups;
+pub mod import;
 pub mod intake;
 pub mod ipc;
 pub mod memory;

@@ -19,6 +19,8 @@ const PURE: &[&str] = &[
     "host/src/container/mounts/allowlist.rs",
     "host/src/container/mounts/pattern.rs",
     "host/src/route",
+    "host/src/import/decide.rs",
+    "host/src/import/report.rs",
     "host/src/queue/state.rs",
     "host/src/turn/fold.rs",
     "host/src/turn/prelude.rs",
@@ -241,7 +243,8 @@ const BY_PATH: &[(&str, &str)] = &[
 ];
 
 /// Files that touch what agents write, and go from handle to handle without following a link.
-const BY_HANDLE: [&str; 3] = ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs"];
+const BY_HANDLE: [&str; 4] =
+    ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs", "host/src/import"];
 
 #[test]
 fn what_agents_can_write_is_never_touched_by_path() {

@@ -16,6 +16,7 @@ mod egress;
 mod engine;
 mod faults;
 mod groups;
+mod import;
 mod letters;
 mod link;
 mod login;

@@ -6,6 +6,7 @@ mod dead;
 mod doctor;
 mod groups;
 mod image;
+mod import;
 mod init;
 mod login;
 mod logs;
@@ -82,6 +83,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Take over the installation of another program.
+    Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -154,6 +157,7 @@ impl Cli {
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
             Command::Metrics => metrics::metrics(&absolute(&self.root)?).await,
+            Command::Import(args) => import::import(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

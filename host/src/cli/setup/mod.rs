@@ -101,7 +101,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         channel: args.channel,
     };
     engine::check(asking).await?;
-    let made = init::make(root)?;
+    let made = init::make(root, init::Extent::Whole)?;
     say(&match made.len() {
         0 => format!("files     `{}` is an installation already; what is there stays", root.display()),
         number => format!("files     made {number} files in `{}`", root.display()),
