@@ -18,6 +18,7 @@ mod faults;
 mod groups;
 mod link;
 mod login;
+mod otlp;
 mod redteam;
 mod residents;
 mod routing;
