@@ -3,6 +3,7 @@
 
 mod fields;
 mod file;
+mod floods;
 mod lines;
 mod otlp;
 
@@ -72,7 +73,7 @@ pub fn start(settings: &LogSettings, collector: Option<&BaseUrl>, terminal: Opti
     if settings.record_level != LevelFilter::OFF {
         match Queue::open(&root.join(record::FOLDER), settings.record_bytes, lines::lost) {
             Ok(opened) => {
-                let lines = Lines { queue: opened.clone(), clock: Clock::system() };
+                let lines = Lines { queue: opened.clone(), clock: Clock::system(), floods: Mutex::default() };
                 layers.push(lines.with_filter(recorded(settings.record_level)).boxed());
                 queue = Some(opened);
             }

@@ -1,5 +1,7 @@
 //! Events and spans as lines of the record.
 
+use std::sync::{Mutex, PoisonError};
+
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level as Of, Subscriber};
 use tracing_subscriber::Layer;
@@ -8,6 +10,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::Collected;
 use super::file::Queue;
+use super::floods::Floods;
 use crate::clock::Clock;
 use crate::record::line::{Fields, Level, LogLine, LogSpan};
 
@@ -18,6 +21,7 @@ const LINE_BYTES: usize = 48 * 1024;
 pub(super) struct Lines {
     pub(super) queue: Queue,
     pub(super) clock: Clock,
+    pub(super) floods: Mutex<Floods>,
 }
 
 /// A span's fields, as this layer keeps them.
@@ -51,14 +55,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         });
         let mut spans: Vec<LogSpan> = spans.collect();
         spans.reverse();
-        self.queue.push(bytes(LogLine {
+        let mut line = LogLine {
             time: self.clock.now(),
             level: level(*event.metadata().level()),
             target: event.metadata().target().to_owned(),
             message: collected.message,
             fields: collected.fields,
             spans,
-        }));
+        };
+        if let Some(group) = line.text("group") {
+            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+            match floods.may_write(event.metadata().callsite(), &group, line.time) {
+                None => return,
+                Some(0) => {}
+                Some(left_out) => _ = line.fields.insert("lines_left_out".into(), left_out.into()),
+            }
+        }
+        self.queue.push(bytes(line));
     }
 }
 
@@ -112,7 +125,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(folder.path(), 1 << 20, lost).unwrap();
         let (clock, _hands) = Clock::manual(Timestamp::UNIX_EPOCH);
-        let subscriber = tracing_subscriber::registry().with(Lines { queue: queue.clone(), clock });
+        let subscriber =
+            tracing_subscriber::registry().with(Lines { queue: queue.clone(), clock, floods: Mutex::default() });
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("turn", turn = %"t1", attempt = 2, code = tracing::field::Empty);
             let _entered = span.enter();
