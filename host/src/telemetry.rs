@@ -1,8 +1,11 @@
 //! Logs: one line an event, to stderr or to a file, and as JSON to the record (`crate::record`). What people say
 //! is never in them.
 
+mod fields;
 mod file;
+mod floods;
 mod lines;
+mod otlp;
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -21,14 +24,25 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use self::file::Queue;
 use self::lines::Lines;
+use self::otlp::Otlp;
 use crate::clock::Clock;
-use crate::config::LogSettings;
+use crate::config::{BaseUrl, LogSettings};
 use crate::record;
 
 /// Where the process logs to; what is not written yet is written when it is dropped.
 #[must_use]
 pub struct Telemetry {
     queue: Option<Queue>,
+    otlp: Option<Otlp>,
+}
+
+impl Telemetry {
+    /// Sends the last spans, if that goes in a moment.
+    pub async fn close(self) {
+        if let Some(otlp) = &self.otlp {
+            otlp.flush().await;
+        }
+    }
 }
 
 impl Drop for Telemetry {
@@ -41,7 +55,8 @@ impl Drop for Telemetry {
 
 /// Starts logging for the process: to `terminal`, or else to stderr, and to the record of the installation.
 /// `RUST_LOG` in the environment wins over the level of the former. A record that cannot be opened stops nothing.
-pub fn start(settings: &LogSettings, terminal: Option<File>, root: &Path) -> Telemetry {
+/// Spans go to `collector`, if one is named; then there has to be a tokio runtime.
+pub fn start(settings: &LogSettings, collector: Option<&BaseUrl>, terminal: Option<File>, root: &Path) -> Telemetry {
     let filter = EnvFilter::builder().with_default_directive(settings.level.into()).from_env_lossy();
     let fields = format::debug_fn(field).delimited(" ");
     let shown = tracing_subscriber::fmt::layer().with_target(false).fmt_fields(fields);
@@ -58,19 +73,35 @@ pub fn start(settings: &LogSettings, terminal: Option<File>, root: &Path) -> Tel
     if settings.record_level != LevelFilter::OFF {
         match Queue::open(&root.join(record::FOLDER), settings.record_bytes, lines::lost) {
             Ok(opened) => {
-                let lines = Lines { queue: opened.clone(), clock: Clock::system() };
+                let lines = Lines { queue: opened.clone(), clock: Clock::system(), floods: Mutex::default() };
                 layers.push(lines.with_filter(recorded(settings.record_level)).boxed());
                 queue = Some(opened);
             }
             Err(error) => refused = Some(error),
         }
     }
+    let otlp = collector.map(otlp::start);
+    let mut unsent = None;
+    let otlp = match otlp {
+        Some(Ok((spans, otlp))) => {
+            layers.push(spans.with_filter(recorded(LevelFilter::DEBUG)).boxed());
+            Some(otlp)
+        }
+        Some(Err(error)) => {
+            unsent = Some(error);
+            None
+        }
+        None => None,
+    };
     // A second start in one process (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     if let Some(error) = refused {
         tracing::warn!(%error, folder = record::FOLDER, "no record is kept: its files cannot be written");
     }
-    Telemetry { queue }
+    if let Some(error) = unsent {
+        tracing::warn!(error, "no spans are sent: the collector cannot be used");
+    }
+    Telemetry { queue, otlp }
 }
 
 /// Ours up to `level`; of others what is wrong.

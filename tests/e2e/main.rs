@@ -20,6 +20,7 @@ mod import;
 mod letters;
 mod link;
 mod login;
+mod otlp;
 mod redteam;
 mod residents;
 mod routing;

@@ -1,21 +1,19 @@
 //! Events and spans as lines of the record.
 
-use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
-use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level as Of, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::fields::Collected;
 use super::file::Queue;
+use super::floods::Floods;
 use crate::clock::Clock;
 use crate::record::line::{Fields, Level, LogLine, LogSpan};
 
-/// The longest text of a field, in bytes: an engine or a provider may say anything.
-const TEXT_BYTES: usize = 4 * 1024;
 /// The longest line, in bytes; beyond it the line has no fields of its own.
 const LINE_BYTES: usize = 48 * 1024;
 
@@ -23,6 +21,7 @@ const LINE_BYTES: usize = 48 * 1024;
 pub(super) struct Lines {
     pub(super) queue: Queue,
     pub(super) clock: Clock,
+    pub(super) floods: Mutex<Floods>,
 }
 
 /// A span's fields, as this layer keeps them.
@@ -56,14 +55,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         });
         let mut spans: Vec<LogSpan> = spans.collect();
         spans.reverse();
-        self.queue.push(bytes(LogLine {
+        let mut line = LogLine {
             time: self.clock.now(),
             level: level(*event.metadata().level()),
             target: event.metadata().target().to_owned(),
             message: collected.message,
             fields: collected.fields,
             spans,
-        }));
+        };
+        if let Some(group) = line.text("group") {
+            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+            match floods.may_write(event.metadata().callsite(), &group, line.time) {
+                None => return,
+                Some(0) => {}
+                Some(left_out) => _ = line.fields.insert("lines_left_out".into(), left_out.into()),
+            }
+        }
+        self.queue.push(bytes(line));
     }
 }
 
@@ -104,68 +112,12 @@ fn level(of: Of) -> Level {
     }
 }
 
-#[derive(Default)]
-struct Collected {
-    message: String,
-    fields: Fields,
-}
-
-impl Collected {
-    fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        self.fields.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Collected {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, cut(value.to_owned()));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = cut(format!("{value:?}"));
-        if field.name() == "message" { self.message = text } else { self.add(field, text) }
-    }
-}
-
-/// The text, no longer than a field may be. JSON escapes most of what orders a terminal about; the rest is
-/// written as Rust writes it.
-fn cut(mut text: String) -> String {
-    if text.len() > TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
-        text.push('…');
-    }
-    let orders = |character: char| matches!(character, '\u{7f}'..='\u{9f}');
-    if text.contains(orders) {
-        let shown = |character: char| match character {
-            order if orders(order) => order.escape_default().to_string(),
-            plain => plain.to_string(),
-        };
-        text = text.chars().map(shown).collect();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::fields::TEXT_BYTES;
     use super::*;
 
     #[test]
@@ -173,7 +125,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = Queue::open(folder.path(), 1 << 20, lost).unwrap();
         let (clock, _hands) = Clock::manual(Timestamp::UNIX_EPOCH);
-        let subscriber = tracing_subscriber::registry().with(Lines { queue: queue.clone(), clock });
+        let subscriber =
+            tracing_subscriber::registry().with(Lines { queue: queue.clone(), clock, floods: Mutex::default() });
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("turn", turn = %"t1", attempt = 2, code = tracing::field::Empty);
             let _entered = span.enter();
