@@ -29,6 +29,7 @@ pub mod stop;
 pub mod store;
 pub mod strict;
 pub mod telemetry;
+pub mod transcript;
 pub mod turn;
 pub mod upkeep;
 pub mod usage;

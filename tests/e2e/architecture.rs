@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules that decide and do not do: data in, data out.
-const PURE: [&str; 58] = [
+const PURE: [&str; 64] = [
     "protocol/src",
     "link/src/frame.rs",
     "host/src/groups/check.rs",
@@ -42,6 +42,7 @@ const PURE: [&str; 58] = [
     "host/src/cli/doctor/findings.rs",
     "host/src/cli/shown.rs",
     "host/src/cli/status/page.rs",
+    "host/src/cli/top/screen.rs",
     "host/src/control/activity.rs",
     "host/src/metrics/exposition.rs",
     "host/src/metrics/text.rs",
@@ -62,6 +63,11 @@ const PURE: [&str; 58] = [
     "host/src/groups/egress.rs",
     "host/src/broker/login/document.rs",
     "host/src/broker/login/verdict.rs",
+    "host/src/transcript/mod.rs",
+    "host/src/transcript/claude.rs",
+    "host/src/transcript/codex.rs",
+    "host/src/transcript/markdown.rs",
+    "host/src/transcript/text.rs",
     "container/src/provider",
     "rehearsal/src/script.rs",
     "rehearsal/src/responses.rs",
@@ -194,7 +200,7 @@ fn each_door_has_one_owner() {
 
 /// Files that name `std::fs` and go by path, so they may touch nothing that an agent can write. Whoever
 /// adds one says here what it is for.
-const BY_PATH: [(&str, &str); 21] = [
+const BY_PATH: [(&str, &str); 22] = [
     ("host/src/app", "the lock, and `data/ipc` itself, which is in no container"),
     ("host/src/broker/login/file.rs", "the login: no link is followed, new files are made with `O_EXCL`"),
     ("host/src/channel/adapter/process.rs", "an adapter's folder"),
@@ -205,6 +211,7 @@ const BY_PATH: [(&str, &str); 21] = [
     ("host/src/cli/run.rs", "the log"),
     ("host/src/cli/status/down.rs", "the groups file"),
     ("host/src/cli/tasks.rs", "the groups file"),
+    ("host/src/cli/transcript.rs", "the groups file, and a new file of the operator's"),
     ("host/src/cli/usage.rs", "the groups file"),
     ("host/src/container/image/runner.rs", "the runner's program"),
     ("host/src/follow", "the operator's own files"),
@@ -222,7 +229,12 @@ const BY_PATH: [(&str, &str); 21] = [
 ];
 
 /// Files that touch what agents write, and go from handle to handle without following a link.
-const BY_HANDLE: [&str; 3] = ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs"];
+const BY_HANDLE: [&str; 4] = [
+    "host/src/memory.rs",
+    "host/src/ipc/mailbox",
+    "host/src/container/mounts/prepare.rs",
+    "host/src/transcript/files.rs",
+];
 
 #[test]
 fn what_agents_can_write_is_never_touched_by_path() {

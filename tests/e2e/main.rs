@@ -25,5 +25,7 @@ mod sealed;
 mod security;
 mod stopping;
 mod tasks;
+mod top;
+mod transcripts;
 mod usage;
 mod watching;

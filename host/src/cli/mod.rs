@@ -16,6 +16,8 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod top;
+mod transcript;
 mod usage;
 
 use std::io::Write;
@@ -52,12 +54,16 @@ enum Command {
     Login(login::LoginArgs),
     /// Show how the host, its channels and its groups are. Exit status 3 if no host runs.
     Status(status::StatusArgs),
+    /// Show the same as `status` in this terminal, again each second.
+    Top,
     /// Print what the running host counts, in Prometheus's text format.
     Metrics,
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Print, export or search what was said and done in a group.
+    Transcript(transcript::TranscriptArgs),
     /// Show what the models' answers used, what that cost, and what is left of the budgets.
     Usage(usage::UsageArgs),
     /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
@@ -124,6 +130,8 @@ impl Cli {
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Top => top::top(&absolute(&self.root)?).await,
+            Command::Transcript(args) => transcript::transcript(&args, &absolute(&self.root)?),
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),

@@ -14,10 +14,12 @@ pub mod messages;
 mod migrate;
 pub mod outbox;
 pub mod petitions;
+pub mod search;
 pub mod sessions;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod transcript;
 pub mod turns;
 pub mod undelivered;
 pub mod unfinished;
