@@ -32,6 +32,7 @@ pub mod store;
 pub mod strict;
 pub mod telemetry;
 pub mod trace;
+pub mod transcript;
 pub mod turn;
 pub mod upkeep;
 pub mod usage;

@@ -29,6 +29,8 @@ mod security;
 mod setup;
 mod stopping;
 mod tasks;
+mod top;
 mod trace;
+mod transcripts;
 mod usage;
 mod watching;

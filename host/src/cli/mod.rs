@@ -22,7 +22,9 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod top;
 mod trace;
+mod transcript;
 mod usage;
 
 use std::io::Write;
@@ -65,6 +67,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Show how the host, its channels and its groups are. Exit status 3 if no host runs.
     Status(status::StatusArgs),
+    /// Show the same as `status` in this terminal, again each second.
+    Top,
     /// Print what the running host counts, in Prometheus's text format.
     Metrics,
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
@@ -75,6 +79,8 @@ enum Command {
     Send(send::SendArgs),
     /// List messages that could not be delivered, send them again, or leave them at that.
     Dead(dead::DeadArgs),
+    /// Print, export or search what was said and done in a group.
+    Transcript(transcript::TranscriptArgs),
     /// Show what the models' answers used, what that cost, and what is left of the budgets.
     Usage(usage::UsageArgs),
     /// Say what needs an operator's hand, and what to do: the engine, the settings, credentials, channels, messages without an end. Exit status 1 if anything does.
@@ -152,6 +158,8 @@ impl Cli {
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Send(args) => send::send(args, &absolute(&self.root)?).await,
             Command::Dead(args) => dead::dead(args, &absolute(&self.root)?).await,
+            Command::Top => top::top(&absolute(&self.root)?).await,
+            Command::Transcript(args) => transcript::transcript(&args, &absolute(&self.root)?),
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),

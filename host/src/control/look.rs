@@ -13,6 +13,7 @@ use crate::broker::egress::Counts;
 use crate::container::resident::Seen;
 use crate::deliver::Link;
 use crate::groups::Group;
+use crate::groups::watch::Snapshot;
 use crate::metrics::exposition::{Observed, ObservedGroup, exposition};
 use crate::metrics::memory::resident_bytes;
 use crate::store::glance::{Glance, Glanced, glance};
@@ -31,7 +32,7 @@ impl Control {
             tokio::time::timeout(PING, self.runtime.ping()),
             self.residents.seen(MEMORY),
             self.residents.refused_mounts(),
-            self.glance(),
+            self.glance(&snapshot),
         );
         let (glance, notes) = match looked {
             Ok(glance) => (glance, Vec::new()),
@@ -85,7 +86,7 @@ impl Control {
     /// Everything that the host counts, in Prometheus's text format.
     pub async fn exposition(&self) -> String {
         let snapshot = self.groups.borrow().clone();
-        let (residents, looked) = tokio::join!(self.residents.seen(MEMORY), self.glance());
+        let (residents, looked) = tokio::join!(self.residents.seen(MEMORY), self.glance(&snapshot));
         let Glance { outbox, tasks, .. } = looked.unwrap_or_default();
         let residents: HashMap<GroupId, (bool, Option<u64>)> =
             residents.into_iter().map(|seen| (seen.group, (seen.busy, seen.memory_bytes))).collect();
@@ -116,10 +117,10 @@ impl Control {
         exposition(&self.metrics, &observed)
     }
 
-    /// How the groups' rows stand, by a connection of its own: the store's thread has turns to record.
-    async fn glance(&self) -> Result<Glance, String> {
+    /// How these groups' rows stand, in their order, by a connection of its own: the store's thread has turns to record.
+    async fn glance(&self, snapshot: &Snapshot) -> Result<Glance, String> {
         let groups: Vec<(GroupId, String)> =
-            self.groups.borrow().groups.iter().map(|group| (group.id.clone(), group.chat.clone())).collect();
+            snapshot.groups.iter().map(|group| (group.id.clone(), group.chat.clone())).collect();
         let file = self.database.clone();
         match tokio::task::spawn_blocking(move || glance(&file, &groups)).await {
             Ok(Ok(Glanced::Read(glance))) => Ok(glance),

@@ -17,11 +17,13 @@ mod migrate;
 pub mod nanoclaw;
 pub mod outbox;
 pub mod petitions;
+pub mod search;
 pub mod sessions;
 pub mod story;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod transcript;
 pub mod turns;
 pub mod undelivered;
 pub mod unfinished;

@@ -246,4 +246,4 @@ fn apart(text: &str, seconds: impl Fn(Timestamp) -> i64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::cli) mod tests;
