@@ -52,6 +52,11 @@ fn status_says_how_each_group_is_while_the_host_runs_and_when_it_does_not() {
     let row = text.lines().find(|line| line.starts_with("main (main)")).unwrap();
     assert!(row.contains("idle") && row.contains("ok in 0 s") && row.contains("1 MiB, warm"), "{text}");
 
+    let add = ["tasks", "add", "--group", "coder", "--type", "cron", "--at", "0 9 * * *", "good morning"];
+    assert!(installation.longshore(&add).status.success());
+    let next = group(&status(&installation), "coder")["next_task"].clone();
+    assert!(next["at"].as_str().is_some_and(|at| at.ends_with(":00:00Z")), "{next}");
+
     // A turn at work is seen at work.
     let mut slow = installation.command().args(["chat", "main", "--once", "#slow 3000"]).spawn().unwrap();
     until("it runs", || group(&status(&installation), "main")["activity"]["state"] == "running");
@@ -65,6 +70,8 @@ fn status_says_how_each_group_is_while_the_host_runs_and_when_it_does_not() {
     assert_eq!((&down["state"], &down["uptime_seconds"]), (&"down".into(), &0.into()));
     assert_eq!(group(&down, "main")["activity"]["state"], "idle");
     assert_eq!(group(&down, "main")["last_turn"]["outcome"], "settled");
+    assert_eq!(group(&down, "coder")["next_task"], next);
+    assert_eq!((&down["tasks_active"], &down["outbox_pending"]), (&1.into(), &0.into()));
     assert!(down.get("notes").is_none(), "{down}");
     let (code, text) = run(&installation, &["status"]);
     assert_eq!(code, Some(3));

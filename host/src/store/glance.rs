@@ -153,3 +153,43 @@ fn ended_turn(row: &Row<'_>) -> rusqlite::Result<EndedTurn> {
         task: row.get(5)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{at, begun, open, record, retry};
+    use crate::store::turns::EndTurn;
+
+    fn look(folder: &tempfile::TempDir) -> GroupGlance {
+        let groups = [("family".parse().unwrap(), "test:1".to_owned())];
+        match glance(&folder.path().join("longshore.db"), &groups).unwrap() {
+            Glanced::Read(Glance { mut groups, .. }) => groups.remove(0),
+            older => panic!("{older:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_is_seen_through_a_turn_and_its_second_try() {
+        let (folder, store) = open();
+        assert_eq!(look(&folder), GroupGlance::default());
+        record(&store, "a", false).await;
+        assert_eq!(look(&folder), GroupGlance::default(), "context waits for nothing");
+        record(&store, "b", true).await;
+        assert_eq!(look(&folder), GroupGlance { untaken_since: Some(at(0)), ..GroupGlance::default() });
+        let turn = begun(&store, at(10)).await;
+        let seen = look(&folder);
+        assert_eq!((seen.untaken_since, seen.running.map(|open| open.since)), (None, Some(at(10))));
+        store.end_turn(turn.id.clone(), retry(60), at(20)).await.unwrap();
+        record(&store, "c", true).await;
+        let seen = look(&folder);
+        let waiting = seen.waiting.unwrap();
+        assert_eq!((waiting.not_before, waiting.failure.as_deref()), (Some(at(60)), Some("CLAUDE_TRANSPORT_ERROR")));
+        assert_eq!((seen.running, seen.untaken_since), (None, Some(at(0))));
+        let turn = begun(&store, at(60)).await;
+        store.end_turn(turn.id.clone(), EndTurn::Settled, at(65)).await.unwrap();
+        let seen = look(&folder);
+        let last = seen.last.unwrap();
+        assert_eq!((last.settled, last.started_at, last.ended_at), (true, at(60), at(65)));
+        assert_eq!((seen.running, seen.waiting, seen.untaken_since), (None, None, Some(at(0))));
+    }
+}

@@ -102,12 +102,23 @@ pub struct Window {
 }
 
 /// Entries of the store and of a provider's files as one transcript: in the order of time, and each call with the
-/// turn during which it was made. A group has one turn at a time.
+/// turn during which it was made, the one that began last if there are several: a turn that waits for another try lets
+/// others run. Windows come in the order of their beginnings.
 #[must_use]
 pub fn merge(rows: Vec<Entry>, tools: Vec<Entry>, windows: &[Window]) -> Vec<Entry> {
+    // How far any window up to here reaches, so that a look back ends where none does.
+    let reaches: Vec<Timestamp> = windows
+        .iter()
+        .scan(Timestamp::MIN, |reach, window| {
+            *reach = (*reach).max(window.until.unwrap_or(Timestamp::MAX));
+            Some(*reach)
+        })
+        .collect();
     let turn_at = |at: Timestamp| {
-        let of = |window: &&Window| window.from <= at && window.until.is_none_or(|until| at <= until);
-        windows.iter().rfind(of).map(|window| window.turn.clone())
+        let begun = windows.partition_point(|window| window.from <= at);
+        let back = windows[..begun].iter().zip(&reaches).rev().take_while(|(_, reach)| at <= **reach);
+        let mut of = back.filter(|(window, _)| window.until.is_none_or(|until| at <= until));
+        of.next().map(|(window, _)| window.turn.clone())
     };
     let tools = tools.into_iter().map(|entry| Entry { turn: turn_at(entry.at), ..entry });
     let mut all: Vec<Entry> = rows.into_iter().chain(tools).collect();

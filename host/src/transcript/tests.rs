@@ -60,6 +60,27 @@ fn example() -> Vec<Entry> {
     merge(rows, tools, &windows)
 }
 
+#[test]
+fn a_call_belongs_to_the_turn_that_began_last_and_was_not_over() {
+    let window =
+        |turn: &str, from, until: Option<i64>| Window { turn: turn.into(), from: at(from), until: until.map(at) };
+    let windows =
+        [window("long", 0, Some(100)), window("a", 10, Some(20)), window("b", 30, Some(40)), window("open", 200, None)];
+    for (second, expected) in [
+        (-1, None),
+        (0, Some("long")),
+        (15, Some("a")),
+        (25, Some("long")),
+        (40, Some("b")),
+        (50, Some("long")),
+        (150, None),
+        (300, Some("open")),
+    ] {
+        let merged = merge(Vec::new(), vec![entry(second, Kind::ToolCall, "claude", "")], &windows);
+        assert_eq!(merged[0].turn.as_deref(), expected, "{second}");
+    }
+}
+
 fn tools_of(provider: ProviderKind, text: &str) -> String {
     let entries = text.lines().flat_map(|line| read_line(provider, line.as_bytes()));
     entries.map(|entry| serde_json::to_string(&entry).unwrap() + "\n").collect()

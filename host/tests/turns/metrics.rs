@@ -72,3 +72,27 @@ async fn a_turn_that_is_tried_again_waits_once_and_ends_twice() {
         assert_eq!(counted.get(name), Some(&value), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_task_that_is_fired_late_is_counted_with_its_lateness() {
+    let stage = Stage::new(|request: &longshore_protocol::TurnRequest| {
+        if request.prompt.contains("<task ") {
+            return says("tock")(request);
+        }
+        let file =
+            r#"{"type":"schedule_task","taskId":"t","prompt":"t","schedule_type":"interval","schedule_value":"60000"}"#;
+        let mut lines = vec![Line::Asks("plan".into(), file.into())];
+        lines.extend(says("planned")(request));
+        lines
+    })
+    .await;
+    stage.hear("every minute").await;
+    assert_eq!(stage.reply().await, "planned");
+    stage.until_sql("SELECT count(*) FROM tasks WHERE status = 'active'", 1).await;
+    stage.advance(Duration::from_secs(62));
+    assert_eq!(stage.reply().await, "tock");
+    let counted = series(&stage);
+    assert_eq!(counted["longshore_task_lateness_seconds_count"], 1.0, "{counted:?}");
+    assert_eq!(counted["longshore_task_lateness_seconds_sum"], 2.0);
+    assert_eq!(counted["longshore_turn_wait_seconds_count"], 2.0);
+}
