@@ -21,9 +21,9 @@ pub(super) enum Question {
     Channel,
 }
 
-/// The order.
+/// The order; the key itself is asked for after the last.
 const QUESTIONS: [Question; 5] =
-    [Question::Name, Question::TimeZone, Question::Provider, Question::Credential, Question::Channel];
+    [Question::Name, Question::TimeZone, Question::Channel, Question::Provider, Question::Credential];
 
 /// With what a provider signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
