@@ -11,6 +11,7 @@
 //! place without asking something, and none meets a connection that was closed for being idle.
 
 pub mod access;
+mod counted;
 mod door;
 pub mod egress;
 mod forward;

@@ -6,9 +6,13 @@ mod dead;
 mod doctor;
 mod groups;
 mod image;
+mod import;
 mod init;
 mod login;
+mod logs;
+mod metrics;
 mod outbox;
+mod paint;
 mod rehearse;
 mod run;
 mod send;
@@ -18,6 +22,7 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod trace;
 mod usage;
 
 use std::io::Write;
@@ -54,8 +59,14 @@ enum Command {
     Groups(groups::GroupsArgs),
     /// Log in to a provider with a subscription.
     Login(login::LoginArgs),
-    /// Show how the running host is.
+    /// Say what became of a message, and why if it got no answer, with every step of its way.
+    Trace(trace::TraceArgs),
+    /// Show what happened: the host's own log, of all groups or of one.
+    Logs(logs::LogsArgs),
+    /// Show how the host, its channels and its groups are. Exit status 3 if no host runs.
     Status(status::StatusArgs),
+    /// Print what the running host counts, in Prometheus's text format.
+    Metrics,
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
@@ -72,6 +83,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Take over the installation of another program.
+    Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -97,14 +110,17 @@ enum Ending {
     Done,
     /// 1: the command worked and its answer is a failure, which was printed.
     Failed,
+    /// 3: no host runs, as service managers say it.
+    Down,
 }
 
-/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments.
+/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments, 3 no host runs.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run().await {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::FAILURE,
+        Ok(Ending::Down) => ExitCode::from(3),
         Err(error) => {
             // A closed terminal is no reason to do anything else.
             let _ = writeln!(std::io::stderr(), "longshore: {error:#}");
@@ -130,6 +146,8 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Trace(args) => trace::trace(args, &absolute(&self.root)?).await,
+            Command::Logs(args) => logs::logs(args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
             Command::Send(args) => send::send(args, &absolute(&self.root)?).await,
@@ -138,6 +156,8 @@ impl Cli {
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
+            Command::Metrics => metrics::metrics(&absolute(&self.root)?).await,
+            Command::Import(args) => import::import(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
@@ -159,7 +179,12 @@ fn engine() -> DockerRuntime {
 
 /// Prints a text to stdout, as far as a terminal should see it; a reader that has gone (`| head`) is not an error of ours.
 fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", shown::shown(line)) {
+    print(&shown::shown(line))
+}
+
+/// Prints a text to stdout in which every piece that is not ours is as a terminal should see it already.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -45,7 +45,7 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
         Some(_) => Some(open_log(&root)?),
         None => None,
     };
-    telemetry::start(config.log_level, log);
+    let _telemetry = telemetry::start(&config.log, log, &root);
     for warning in &config.warnings {
         tracing::warn!(%warning, ".env");
     }

@@ -9,12 +9,16 @@ pub mod beside;
 pub mod care;
 pub mod changes;
 mod commit;
+pub mod glance;
+pub mod import;
 pub mod letters;
 pub mod messages;
 mod migrate;
+pub mod nanoclaw;
 pub mod outbox;
 pub mod petitions;
 pub mod sessions;
+pub mod story;
 pub mod tasks;
 #[cfg(test)]
 mod tests;

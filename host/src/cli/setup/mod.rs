@@ -107,7 +107,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
     let answers = answers(present.clone(), &given, asking)?;
     let source = Source { file: args.key_file, check: !args.no_check };
     let key = credential::key(&answers, &source, &config, asking).await?;
-    let made = init::make(root)?;
+    let made = init::make(root, init::Extent::Whole)?;
     say(&match made.len() {
         0 => format!("files     `{}` is an installation already; what is there stays", root.display()),
         number => format!("files     made {number} files in `{}`", root.display()),

@@ -22,6 +22,9 @@ fn status() -> Status {
         last_gap: None,
     };
     Status {
+        state: crate::control::activity::HostState::Running,
+        notes: Vec::new(),
+        queue: crate::control::activity::Queue::default(),
         version: "0.1.0".into(),
         uptime_seconds: 3725,
         rehearsal: false,
