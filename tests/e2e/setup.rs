@@ -217,6 +217,8 @@ fn a_second_run_changes_what_is_asked_for_and_nothing_else() {
         said(installation.command().args(["setup", "--yes", "--message", "still there?"]).output().unwrap());
     assert_eq!(status, 0, "{told}\n{}", host.log());
     assert!(told.contains("You said: still there?"), "{told}");
+    let (_, told) = setup(&["--timezone", "UTC"]);
+    assert!(told.contains("the one that runs has the old settings until it is started again"), "{told}");
     assert_eq!(host.stop(), Some(0));
 }
 

@@ -234,7 +234,7 @@ impl Interview {
                 choices.push(choice("api-key", "an API key of platform.openai.com"));
             }
         }
-        choices.push(choice("none", "nothing yet: a stand-in answers, and says so"));
+        choices.push(choice("none", "nothing: a stand-in answers, and says so"));
         let assumed = present.map(|_| "keep".to_owned());
         Ask {
             question: Question::Credential,

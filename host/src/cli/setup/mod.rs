@@ -25,6 +25,7 @@ use crate::app::LOGIN;
 use crate::broker::login::describe;
 use crate::channel::console;
 use crate::config::{ChannelSetting, Config, write};
+use crate::control::client::Client;
 use crate::groups::edit::{GroupsFile, Target};
 use crate::groups::{FILE_NAME, Group, Groups, load};
 
@@ -117,7 +118,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         channels: names().chain(["whatsapp"]).collect::<Vec<_>>().join(","),
         command: shell_words::quote(&program.display().to_string()).into_owned(),
     });
-    save(root, &present, &answers, key.as_ref().map(|key| key.expose()), whatsapp.as_ref())?;
+    let changed = save(root, &present, &answers, key.as_ref().map(|key| key.expose()), whatsapp.as_ref())?;
     main_group(root, &present, answers.provider)?;
     let has_image = engine::image(&config.container_image, args.image, asking).await?;
     if answers.way == Way::Login {
@@ -127,7 +128,10 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         link(root, program.as_deref(), asking)?;
     }
     service(root, asking)?;
-    let rehearsal = !signs_in(root, answers.provider)?;
+    if changed && Client::connect(root).await.is_ok() {
+        say("host      the one that runs has the old settings until it is started again")?;
+    }
+    let rehearsal = answers.way == Way::Nothing || !signs_in(root, answers.provider)?;
     let ending = match console_group(root, answers.provider) {
         Some(group) if has_image && !args.no_message => first::message(root, &group, &args.message, rehearsal).await?,
         _ => Ending::Done,
@@ -187,24 +191,27 @@ fn answers(present: Present, given: &Given, asking: Asking) -> anyhow::Result<An
     Ok(interview.finish())
 }
 
+/// Changes what differs; whether anything did.
 fn save(
     root: &Path,
     present: &Present,
     answers: &Answers,
     key: Option<&str>,
     whatsapp: Option<&Whatsapp>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let mut changes = changes(present, answers, key, whatsapp);
     // A key that nobody gave changes nothing.
     if key.is_none() {
         changes.retain(|(setting, _)| ["ASSISTANT_NAME", "TZ", "CHANNELS", "CHANNEL_WHATSAPP"].contains(setting));
     }
     if changes.is_empty() {
-        return say("settings  `.env` stays as it is");
+        say("settings  `.env` stays as it is")?;
+        return Ok(false);
     }
     write::set(root, &changes).context("the settings were not changed")?;
     let changed: Vec<String> = changes.iter().map(|(key, _)| format!("`{key}`")).collect();
-    say(&format!("settings  changed {} in `.env`", changed.join(", ")))
+    say(&format!("settings  changed {} in `.env`", changed.join(", ")))?;
+    Ok(true)
 }
 
 /// The main group's provider, if another one was chosen.
