@@ -29,7 +29,11 @@ impl Nothing {
 
     /// `longshore` with an environment of its own.
     fn command(&self) -> Command {
-        let mut command = Command::new(installation::binary());
+        self.program(&installation::binary())
+    }
+
+    fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("LONGSHORE_ROOT", self.root()).env("TZ", "Europe/Berlin").env("TERM", "xterm");
         for name in ["PATH", "HOME", "DOCKER_HOST"] {
             if let Some(value) = std::env::var_os(name) {
@@ -100,14 +104,14 @@ fn on_a_terminal_setup_leads_from_an_empty_folder_to_the_first_answer_and_the_ch
     terminal.expect("`Mars` is no IANA time zone");
     terminal.expect("In which time zone");
     terminal.answer(ENTER);
+    terminal.expect("How do people write to it?");
+    terminal.answer(ENTER);
     terminal.expect("Who answers in the main group?");
     // One further down: codex.
     terminal.answer("\u{1b}[B\r");
     terminal.expect("What does codex sign in with?");
     terminal.expect("a stand-in answers");
     terminal.answer("\u{1b}[B\u{1b}[B\r");
-    terminal.expect("How do people write to it?");
-    terminal.answer(ENTER);
     terminal.expect("changed `ASSISTANT_NAME` in `.env`");
     terminal.expect("`main` is answered by codex now");
     terminal.expect("> Hello! Who are you, in one sentence?");
@@ -213,5 +217,49 @@ fn a_second_run_changes_what_is_asked_for_and_nothing_else() {
         said(installation.command().args(["setup", "--yes", "--message", "still there?"]).output().unwrap());
     assert_eq!(status, 0, "{told}\n{}", host.log());
     assert!(told.contains("You said: still there?"), "{told}");
+    let (_, told) = setup(&["--timezone", "UTC"]);
+    assert!(told.contains("the one that runs has the old settings until it is started again"), "{told}");
     assert_eq!(host.stop(), Some(0));
+}
+
+#[test]
+fn whatsapp_is_offered_where_its_adapter_is_and_linked_in_the_same_terminal() {
+    let nothing = Nothing::new();
+    let beside = tempfile::tempdir().unwrap();
+    let program = beside.path().join("longshore");
+    fs::copy(installation::binary(), &program).unwrap();
+    let adapter = beside.path().join("longshore-whatsapp");
+    fs::write(&adapter, "#!/bin/sh\necho \"called with $* for $LONGSHORE_DATA\"\n").unwrap();
+    fs::set_permissions(&adapter, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let (status, told) = nothing.setup(&["--yes", "--credential", "none", "--channel", "whatsapp", "--no-message"]);
+    assert!(status == 1 && told.contains("--channel: `longshore-whatsapp` is not installed"), "{told}");
+    assert!(!nothing.root().join(".env").exists(), "nothing was made");
+
+    let mut command = nothing.program(&program);
+    command.args([
+        "setup",
+        "--name",
+        "Andy",
+        "--timezone",
+        "UTC",
+        "--provider",
+        "claude",
+        "--credential",
+        "none",
+        "--no-message",
+    ]);
+    let mut terminal = Terminal::start(command);
+    terminal.expect("How do people write to it?");
+    terminal.answer("\u{1b}[B\r");
+    terminal.expect("changed `TZ`, `CHANNELS`, `CHANNEL_WHATSAPP` in `.env`");
+    terminal.expect("Link WhatsApp now?");
+    terminal.answer("y");
+    terminal
+        .expect(&format!("called with link for {}/data/whatsapp", nothing.root().canonicalize().unwrap().display()));
+    terminal.expect("WhatsApp is linked");
+    terminal.end();
+    let env = nothing.env();
+    assert!(env.contains("\nCHANNELS=console,whatsapp\n"), "{env}");
+    assert!(env.contains(&format!("\nCHANNEL_WHATSAPP={}\n", adapter.canonicalize().unwrap().display())), "{env}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::PATIENCE;
@@ -106,9 +106,22 @@ fn files(root: &Path, groups: Option<&[String]>) -> Environment {
         env_mode: mode(root.join(".env")),
         data_mode: mode(root.join("data")),
         missing_folders: FOLDERS.into_iter().filter(|folder| !root.join(folder).exists()).map(str::to_owned).collect(),
+        foreign_folders: foreign(root, groups.unwrap_or_default()),
         strays: groups.map(|groups| strays(root, groups)).unwrap_or_default(),
         ..Environment::default()
     }
+}
+
+/// Folders of others. A host that runs as root gives its agents their folders itself.
+fn foreign(root: &Path, groups: &[String]) -> Vec<(String, u32)> {
+    let us = rustix::process::geteuid();
+    let folders = groups.iter().map(|group| format!("groups/{group}")).chain(["data".to_owned()]);
+    let owner = |folder: &str| fs::symlink_metadata(root.join(folder)).ok().map(|found| found.uid());
+    folders
+        .filter(|_| !us.is_root())
+        .filter_map(|folder| owner(&folder).map(|owner| (folder, owner)))
+        .filter(|(_, owner)| *owner != us.as_raw())
+        .collect()
 }
 
 fn strays(root: &Path, groups: &[String]) -> Vec<String> {

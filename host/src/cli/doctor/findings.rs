@@ -194,7 +194,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
         HostSeen::Silent(why) => found.push(error(
             "host",
             format!("the host does not answer: {why}"),
-            "its log says what it does; if it stays so, end it and start it again",
+            "`longshore logs` says what it does; if it stays so, end it and start it again",
         )),
     }
     let correct = "correct `.env`; the host does not start with it";
@@ -219,7 +219,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
         && status.petitions.refused > 0
     {
         let text = format!("{} refused since the start", count(status.petitions.refused, "petition"));
-        found.push(note("petitions", text, "the log has the reasons"));
+        found.push(note("petitions", text, "`longshore logs` has the reasons"));
     }
     found
 }
@@ -273,19 +273,26 @@ fn database(seen: &Seen) -> Option<Finding> {
 }
 
 fn link(channel: &ChannelStatus, uptime_seconds: u64) -> Option<Finding> {
+    let pairs_here = channel.name == "whatsapp";
     let next = match channel.state.as_str() {
         "up" => return None,
-        "need_qr" | "need_pair_code" | "need_passkey" => "pair it: the host's log shows how",
-        "logged_out" => "pair it again: the host's log shows how",
+        "need_qr" | "need_pair_code" | "need_passkey" | "logged_out" if pairs_here => "run `longshore whatsapp link`",
+        "need_qr" | "need_pair_code" | "need_passkey" => "pair it: `longshore logs` shows how",
+        "logged_out" => "pair it again: `longshore logs` shows how",
         "outdated" => "install a newer release of its adapter",
-        "down" | "starting" => "it is tried again by itself; the host's log says why it fails",
-        _ => "the host's log says more",
+        "down" | "starting" => "it is tried again by itself; `longshore logs` says why it fails",
+        _ => "`longshore logs` says more",
     };
     let detail = channel.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let starts = channel.state == "starting" && i64::try_from(uptime_seconds).is_ok_and(|up| up < FRESH.as_secs());
     let severity = if starts { Severity::Note } else { Severity::Error };
-    let text = format!("channel `{}` is {}{detail}", channel.name, channel.state);
-    Some(error("channel", text, next).graded(severity))
+    let finding = error("channel", format!("channel `{}` is {}{detail}", channel.name, channel.state), next);
+    let finding = match ["longshore whatsapp link", "longshore logs"].into_iter().find(|command| next.contains(command))
+    {
+        Some(command) => finding.with(command),
+        None => finding,
+    };
+    Some(finding.graded(severity))
 }
 
 impl Seen {

@@ -15,8 +15,9 @@ use clap::Args;
 use serde::Serialize;
 
 use self::findings::{Finding, HostSeen, Seen, Severity, findings, mends};
+use super::paint::{Ink, Paint};
 use super::status::duration;
-use super::{Ending, say};
+use super::{Ending, print, say};
 use crate::app;
 use crate::config::Config;
 
@@ -70,6 +71,7 @@ pub(super) async fn doctor(args: &DoctorArgs, root: &Path) -> anyhow::Result<End
     let is_shown = |found: &&Finding| args.all || found.severity != Severity::Note || found.area == ONLINE;
     let shown: Vec<&Finding> = found.iter().filter(is_shown).collect();
     let errors = count(&found, Severity::Error);
+    let paint = Paint::of_stdout();
     if args.json {
         say(&serde_json::to_string_pretty(&Report { fixes, findings: shown })?)?;
     } else {
@@ -77,7 +79,7 @@ pub(super) async fn doctor(args: &DoctorArgs, root: &Path) -> anyhow::Result<End
             say(fix)?;
         }
         for found in shown {
-            say(&line(found))?;
+            print(&line(paint, found))?;
         }
         if args.online && seen.asked.is_empty() {
             say("nobody was asked: there is no credential")?;
@@ -95,14 +97,15 @@ fn count(found: &[Finding], severity: Severity) -> usize {
     found.iter().filter(|found| found.severity == severity).count()
 }
 
-fn line(Finding { severity, area, text, next, .. }: &Finding) -> String {
-    let severity = match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
+fn line(paint: Paint, Finding { severity, area, text, next, .. }: &Finding) -> String {
+    let (ink, severity) = match severity {
+        Severity::Error => (Ink::Bad, "error"),
+        Severity::Warning => (Ink::Attention, "warning"),
+        Severity::Note => (Ink::Faint, "note"),
     };
     let stop = if text.ends_with('?') { "" } else { "." };
-    format!("{severity:<7} {area:<9} {text}{stop} {}", capital(next))
+    let rest = paint.text(Ink::Plain, &format!(" {area:<9} {text}{stop} {}", capital(next)));
+    paint.text(ink, &format!("{severity:<7}")) + &rest
 }
 
 fn total(errors: usize, warnings: usize, can_fix: bool) -> String {

@@ -21,9 +21,9 @@ pub(super) enum Question {
     Channel,
 }
 
-/// The order.
+/// The order; the key itself is asked for after the last.
 const QUESTIONS: [Question; 5] =
-    [Question::Name, Question::TimeZone, Question::Provider, Question::Credential, Question::Channel];
+    [Question::Name, Question::TimeZone, Question::Channel, Question::Provider, Question::Credential];
 
 /// With what a provider signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Interview {
                 choices.push(choice("api-key", "an API key of platform.openai.com"));
             }
         }
-        choices.push(choice("none", "nothing yet: a stand-in answers, and says so"));
+        choices.push(choice("none", "nothing: a stand-in answers, and says so"));
         let assumed = present.map(|_| "keep".to_owned());
         Ask {
             question: Question::Credential,

@@ -25,6 +25,7 @@ use crate::app::LOGIN;
 use crate::broker::login::describe;
 use crate::channel::console;
 use crate::config::{ChannelSetting, Config, write};
+use crate::control::client::Client;
 use crate::groups::edit::{GroupsFile, Target};
 use crate::groups::{FILE_NAME, Group, Groups, load};
 
@@ -101,28 +102,23 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         channel: args.channel,
     };
     engine::check(asking).await?;
-    let made = init::make(root, init::Extent::Whole)?;
-    say(&match made.len() {
-        0 => format!("files     `{}` is an installation already; what is there stays", root.display()),
-        number => format!("files     made {number} files in `{}`", root.display()),
-    })?;
     let config = load_config(root)?;
     let program = whatsapp_program();
     let present = present(root, &config, program.is_some());
     let answers = answers(present.clone(), &given, asking)?;
     let source = Source { file: args.key_file, check: !args.no_check };
     let key = credential::key(&answers, &source, &config, asking).await?;
+    let made = init::make(root, init::Extent::Whole)?;
+    say(&match made.len() {
+        0 => format!("files     `{}` is an installation already; what is there stays", root.display()),
+        number => format!("files     made {number} files in `{}`", root.display()),
+    })?;
+    let names = || config.channels.iter().map(ChannelSetting::name);
     let whatsapp = program.as_ref().map(|program| Whatsapp {
-        channels: config
-            .channels
-            .iter()
-            .map(ChannelSetting::name)
-            .chain([&WHATSAPP["longshore-".len()..]])
-            .collect::<Vec<_>>()
-            .join(","),
-        command: program.display().to_string(),
+        channels: names().chain(["whatsapp"]).collect::<Vec<_>>().join(","),
+        command: shell_words::quote(&program.display().to_string()).into_owned(),
     });
-    save(root, &present, &answers, key.as_ref().map(|key| key.expose()), whatsapp.as_ref())?;
+    let changed = save(root, &present, &answers, key.as_ref().map(|key| key.expose()), whatsapp.as_ref())?;
     main_group(root, &present, answers.provider)?;
     let has_image = engine::image(&config.container_image, args.image, asking).await?;
     if answers.way == Way::Login {
@@ -132,7 +128,10 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         link(root, program.as_deref(), asking)?;
     }
     service(root, asking)?;
-    let rehearsal = !signs_in(root, answers.provider)?;
+    if changed && Client::connect(root).await.is_ok() {
+        say("host      the one that runs has the old settings until it is started again")?;
+    }
+    let rehearsal = answers.way == Way::Nothing || !signs_in(root, answers.provider)?;
     let ending = match console_group(root, answers.provider) {
         Some(group) if has_image && !args.no_message => first::message(root, &group, &args.message, rehearsal).await?,
         _ => Ending::Done,
@@ -192,24 +191,27 @@ fn answers(present: Present, given: &Given, asking: Asking) -> anyhow::Result<An
     Ok(interview.finish())
 }
 
+/// Changes what differs; whether anything did.
 fn save(
     root: &Path,
     present: &Present,
     answers: &Answers,
     key: Option<&str>,
     whatsapp: Option<&Whatsapp>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let mut changes = changes(present, answers, key, whatsapp);
     // A key that nobody gave changes nothing.
     if key.is_none() {
         changes.retain(|(setting, _)| ["ASSISTANT_NAME", "TZ", "CHANNELS", "CHANNEL_WHATSAPP"].contains(setting));
     }
     if changes.is_empty() {
-        return say("settings  `.env` stays as it is");
+        say("settings  `.env` stays as it is")?;
+        return Ok(false);
     }
     write::set(root, &changes).context("the settings were not changed")?;
     let changed: Vec<String> = changes.iter().map(|(key, _)| format!("`{key}`")).collect();
-    say(&format!("settings  changed {} in `.env`", changed.join(", ")))
+    say(&format!("settings  changed {} in `.env`", changed.join(", ")))?;
+    Ok(true)
 }
 
 /// The main group's provider, if another one was chosen.
@@ -232,8 +234,8 @@ async fn log_in(root: &Path, config: &Config, asking: Asking, has_image: bool) -
     if asking == Asking::Nobody || !has_image {
         return say(&format!("access    then {later}"));
     }
-    let device = tokio::task::block_in_place(|| terminal::confirm("Is there a browser on this machine?", true))?;
-    let way = if device { LoginWay::Browser } else { LoginWay::Device };
+    let has_browser = tokio::task::block_in_place(|| terminal::confirm("Is there a browser on this machine?", true))?;
+    let way = if has_browser { LoginWay::Browser } else { LoginWay::Device };
     let (root, image) = (root.to_owned(), config.container_image.clone());
     if let Err(error) = tokio::task::spawn_blocking(move || login::log_in(&root, &image, way)).await? {
         say(&format!("access    {error:#}; {later}"))?;
@@ -298,12 +300,12 @@ fn console_group(root: &Path, provider: ProviderKind) -> Option<String> {
 fn next(rehearsal: bool, provider: ProviderKind) -> String {
     let run = if rehearsal { "longshore run --rehearsal" } else { "longshore run" };
     let mut text = format!(
-        "Next:\n  {run:<32} the host\n  {:<32} talk to it, in another terminal\n  {:<32} what needs your hand",
+        "Next:\n  {run:<34} the host\n  {:<34} talk to it, in another terminal\n  {:<34} what needs your hand",
         "longshore chat main", "longshore doctor"
     );
     if rehearsal {
         text.push_str(&format!(
-            "\n{:<34} a credential, for real answers",
+            "\n{:<36} a credential, for real answers",
             format!("  longshore setup --provider {provider}")
         ));
     }

@@ -40,6 +40,8 @@ pub(in crate::cli) struct Environment {
     pub(in crate::cli) data_mode: Option<u32>,
     /// Folders of an installation that are not there.
     pub(in crate::cli) missing_folders: Vec<String>,
+    /// Folders that the host's user and the agents cannot write in, each with its owner.
+    pub(in crate::cli) foreign_folders: Vec<(String, u32)>,
     /// Folders that belong to no group.
     pub(in crate::cli) strays: Vec<String>,
     /// The installation's containers while no host runs.
@@ -153,6 +155,12 @@ pub(super) fn machine(seen: &Seen) -> Vec<Finding> {
     found.extend(environment.missing_folders.iter().map(|folder| {
         let command = format!("mkdir {folder}");
         warning("files", format!("the folder `{folder}` is missing"), format!("run `{command}`")).with(command)
+    }));
+    found.extend(environment.foreign_folders.iter().map(|(folder, owner)| {
+        let (uid, gid) = environment.agents.unwrap_or_default();
+        let command = format!("sudo chown -R {uid}:{gid} {folder}");
+        let text = format!("`{folder}` belongs to user {owner}, and user {uid} is who works in it");
+        error("files", text, format!("run `{command}`")).with(command)
     }));
     if !environment.left_containers.is_empty() {
         let number = u64::try_from(environment.left_containers.len()).unwrap_or(u64::MAX);

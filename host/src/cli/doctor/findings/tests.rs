@@ -240,6 +240,7 @@ fn broken() -> Environment {
         env_is_secret: true,
         data_mode: Some(0o40_755),
         missing_folders: vec!["groups/global".into()],
+        foreign_folders: vec![("groups/main".into(), 0)],
         strays: vec!["groups/old".into()],
         left_containers: vec!["a".into(), "b".into()],
     }

@@ -35,7 +35,7 @@ impl Seen {
         let text = format!("task `{id}` of group `{group}` was to run {} ago", self.age(*due_at));
         let next = match self.host {
             HostSeen::Stopped => "the next `longshore run` does what the task says of missed times",
-            _ => "the host's log says why it does not; start it again, which looks at every task",
+            _ => "`longshore logs` says why it does not; start it again, which looks at every task",
         };
         Some(error("task", text, next))
     }
@@ -75,7 +75,7 @@ impl Seen {
             _ if !self.runs() => (Severity::Error, "answered when the host runs"),
             Some(_) => (Severity::Note, "the group is at work; its next turn takes them"),
             None => {
-                (self.severity(*since), "the host's log says why; a host that is started again looks at every group")
+                (self.severity(*since), "`longshore logs` says why; a host that is started again looks at every group")
             }
         };
         Finding { severity, ..error("message", text, next) }

@@ -84,7 +84,7 @@ fn without_anybody_to_ask_every_flag_that_is_missing_or_wrong_is_told_at_once() 
     let problems = Interview::new(present()).answer_all(&wrong).unwrap_err();
     assert_eq!(
         problems.iter().map(|text| text.split(':').next().unwrap()).collect::<Vec<_>>(),
-        ["--timezone", "--credential", "--channel"]
+        ["--timezone", "--channel", "--credential"]
     );
     let answers = Interview::new(present()).answer_all(&given("none")).unwrap();
     assert_eq!((answers.name.as_str(), answers.provider, answers.way), ("Andy", ProviderKind::Claude, Way::Nothing));
