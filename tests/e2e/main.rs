@@ -24,6 +24,7 @@ mod residents;
 mod routing;
 mod sealed;
 mod security;
+mod service;
 mod stopping;
 mod tasks;
 mod usage;

@@ -1,7 +1,9 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
 mod engine;
+mod life;
 mod lock;
+mod tasks;
 mod upstream;
 
 use std::fs::File;
@@ -16,7 +18,9 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::life::Life;
 pub use self::lock::{check, lock};
+use self::tasks::{death, named, ok};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -86,6 +90,8 @@ pub struct Options {
 
 /// A host that is ready: everything is open, nothing runs yet but its tasks.
 pub struct App {
+    /// Tells whether it is alive.
+    pub life: Life,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
@@ -246,6 +252,7 @@ impl App {
         let turns = turns(runner, wakes.clone(), config.max_concurrent_containers, clock.clone(), drain.clone());
         let dispatch = tokio::spawn(turns);
 
+        let life = Life::new(store.clone(), wakes.clone(), groups.clone(), drain.clone());
         let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
             .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
         listener.set_nonblocking(true)?;
@@ -270,6 +277,7 @@ impl App {
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
         let (drain_limit, keep_warm) = (config.drain_limit, config.keep_warm);
         Ok(Self {
+            life,
             tasks,
             dispatch,
             drain,
@@ -354,26 +362,6 @@ async fn turns(
 ) -> anyhow::Result<()> {
     recover(&runner, None).await?;
     dispatch(Arc::new(runner), wakes, concurrent, clock, drain).await;
-    Ok(())
-}
-
-fn death(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
-    match ended {
-        Ok((name, Ok(()))) => anyhow::anyhow!("the task `{name}` ended by itself"),
-        Ok((name, Err(error))) => error.context(format!("the task `{name}` failed")),
-        Err(error) => anyhow::Error::new(error).context("a task panicked"),
-    }
-}
-
-async fn named(
-    name: &'static str,
-    task: impl Future<Output = anyhow::Result<()>>,
-) -> (&'static str, anyhow::Result<()>) {
-    (name, task.await)
-}
-
-async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
-    task.await;
     Ok(())
 }
 

@@ -8,8 +8,10 @@ mod image;
 mod import;
 mod init;
 mod login;
+mod reference;
 mod rehearse;
 mod run;
+mod service;
 mod shown;
 mod status;
 mod stop;
@@ -63,12 +65,19 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Let the machine's service manager run the host.
+    Service(service::ServiceArgs),
     /// Take over the installation of another program.
     Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
     Rehearse(rehearse::RehearseArgs),
+    /// Print a shell's completions of this command line.
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 #[derive(Debug, clap::Args)]
@@ -111,6 +120,9 @@ impl Cli {
         match self.command {
             Command::Init(args) => init::init(&args, &self.root),
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Service(args) => service::service(&args, &self.root),
+            Command::Completions(args) => reference::completions(&args),
+            Command::Man => reference::man(),
             Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
                 image::build(args).await.map(|()| Ending::Done)
             }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::Operator;
 use crate::stop::Stop;
+use crate::supervisor::{Supervisor, supervised};
 use crate::telemetry;
 
 /// Where the log goes while a chat has the terminal, under the root.
@@ -75,6 +76,7 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
     tokio::spawn(follow(Signals::listen()?, stop.clone(), restart.clone()));
     let app = App::start(options).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
+    tokio::spawn(supervised(Supervisor::of_environment(), app.life.clone()));
     let Some(group) = args.chat else {
         return app.run(stop, restart).await.map(|()| Ending::Done);
     };
