@@ -16,6 +16,7 @@ mod egress;
 mod engine;
 mod faults;
 mod groups;
+mod guides;
 mod import;
 mod link;
 mod login;
