@@ -30,6 +30,7 @@ pub mod socket;
 pub mod stop;
 pub mod store;
 pub mod strict;
+pub mod supervisor;
 pub mod telemetry;
 pub mod trace;
 pub mod transcript;

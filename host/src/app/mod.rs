@@ -1,6 +1,7 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
 mod engine;
+mod life;
 mod lock;
 mod metrics;
 mod tasks;
@@ -18,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::life::Life;
 pub use self::lock::{check, lock};
 use self::metrics::serve_metrics;
 use self::tasks::{death, named, ok};
@@ -91,6 +93,8 @@ pub struct Options {
 
 /// A host that is ready: everything is open, nothing runs yet but its tasks.
 pub struct App {
+    /// Tells whether it is alive.
+    pub life: Life,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
@@ -255,6 +259,7 @@ impl App {
         let turns = turns(runner, wakes.clone(), config.max_concurrent_containers, clock.clone(), drain.clone());
         let dispatch = tokio::spawn(turns);
 
+        let life = Life::new(store.clone(), wakes.clone(), groups.clone(), drain.clone());
         let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
             .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
         listener.set_nonblocking(true)?;
@@ -285,6 +290,7 @@ impl App {
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
         let (drain_limit, keep_warm) = (config.drain_limit, config.keep_warm);
         Ok(Self {
+            life,
             tasks,
             dispatch,
             drain,

@@ -13,9 +13,11 @@ mod logs;
 mod metrics;
 mod outbox;
 mod paint;
+mod reference;
 mod rehearse;
 mod run;
 mod send;
+mod service;
 mod setup;
 mod shown;
 mod status;
@@ -89,12 +91,19 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Let the machine's service manager run the host.
+    Service(service::ServiceArgs),
     /// Take over the installation of another program.
     Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
     Rehearse(rehearse::RehearseArgs),
+    /// Print a shell's completions of this command line.
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 #[derive(Debug, clap::Args)]
@@ -145,6 +154,9 @@ impl Cli {
                 setup::setup(*args, &absolute(&self.root)?).await
             }
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Service(args) => service::service(&args, &self.root),
+            Command::Completions(args) => reference::completions(&args),
+            Command::Man => reference::man(),
             Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
                 image::build(args).await.map(|()| Ending::Done)
             }

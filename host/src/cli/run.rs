@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::Operator;
 use crate::stop::Stop;
+use crate::supervisor::{Supervisor, supervised};
 use crate::telemetry;
 
 /// Where the log goes while a chat has the terminal, under the root.
@@ -81,6 +82,7 @@ async fn serve(args: RunArgs, config: Config, root: PathBuf) -> anyhow::Result<E
     tokio::spawn(follow(Signals::listen()?, stop.clone(), restart.clone()));
     let app = App::start(options).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
+    tokio::spawn(supervised(Supervisor::of_environment(), app.life.clone()));
     let Some(group) = args.chat else {
         return app.run(stop, restart).await.map(|()| Ending::Done);
     };

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use longshore_protocol::GroupId;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::state::{Action, Event, GroupQueue, Next};
@@ -26,6 +27,9 @@ pub struct Wakes(Arc<Pending>);
 struct Pending {
     groups: Mutex<BTreeSet<GroupId>>,
     notify: Notify,
+    /// How often somebody asked for a sign of life, and up to which of them the dispatcher gave one.
+    asked: AtomicU64,
+    answered: watch::Sender<u64>,
 }
 
 impl Wakes {
@@ -35,8 +39,19 @@ impl Wakes {
         self.0.notify.notify_one();
     }
 
+    /// Returns once the dispatcher has come round to looking for wakes; never while it hangs.
+    pub async fn pulse(&self) {
+        let mut answered = self.0.answered.subscribe();
+        let asked = self.0.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.notify.notify_one();
+        // The sender is in `self`.
+        let _ = answered.wait_for(|answered| *answered >= asked).await;
+    }
+
     async fn next(&self) -> BTreeSet<GroupId> {
         loop {
+            let asked = self.0.asked.load(Ordering::SeqCst);
+            self.0.answered.send_if_modified(|answered| std::mem::replace(answered, asked) != asked);
             let groups = std::mem::take(&mut *self.0.groups.lock().unwrap_or_else(PoisonError::into_inner));
             if !groups.is_empty() {
                 return groups;
