@@ -1,1 +1,6 @@
-fn main(){}
+//! See the library.
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    longshore_whatsapp::main().await
+}
