@@ -87,8 +87,8 @@ impl Cli {
     async fn run(self) -> anyhow::Result<ExitCode> {
         use anyhow::Context as _;
         let endpoint = self.endpoint()?;
-        let data = Data::open(&self.data)
-            .with_context(|| format!("the folder `{}` cannot be used", self.data.display()))?;
+        let data =
+            Data::open(&self.data).with_context(|| format!("the folder `{}` cannot be used", self.data.display()))?;
         let limits = Limits { chat_gap: Duration::from_millis(self.chat_gap), per_minute: self.per_minute };
         match self.command {
             None => {

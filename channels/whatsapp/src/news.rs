@@ -51,10 +51,9 @@ pub fn read(event: &Event) -> Option<News> {
     Some(match event {
         Event::Connected(_) => News::Up,
         Event::Disconnected(_) => News::Down("the connection to WhatsApp broke; reconnecting".to_owned()),
-        Event::StreamReplaced(_) => News::Over(Over::new(
-            LinkState::Replaced,
-            "another program uses this link; stop it, then restart the host",
-        )),
+        Event::StreamReplaced(_) => {
+            News::Over(Over::new(LinkState::Replaced, "another program uses this link; stop it, then restart the host"))
+        }
         Event::LoggedOut(logged_out) => News::Over(end(logged_out)),
         Event::TemporaryBan(ban) => News::Over(banned(ban)),
         Event::ClientOutdated(_) => News::Over(outdated()),
@@ -64,13 +63,11 @@ pub fn read(event: &Event) -> Option<News> {
         Event::ConnectFailure(failure) if failure.reason == ConnectFailureReason::ClientOutdated => {
             News::Over(outdated())
         }
-        Event::ConnectFailure(failure) if failure.reason == ConnectFailureReason::TempBanned => {
-            News::Over(Over::new(
-                LinkState::Banned,
-                "WhatsApp has banned this account for some time; open WhatsApp on the phone, \
+        Event::ConnectFailure(failure) if failure.reason == ConnectFailureReason::TempBanned => News::Over(Over::new(
+            LinkState::Banned,
+            "WhatsApp has banned this account for some time; open WhatsApp on the phone, \
                  and restart the host when the ban is over",
-            ))
-        }
+        )),
         Event::ConnectFailure(failure) => {
             News::Down(format!("WhatsApp refused the connection with code {}", failure.reason.code()))
         }
@@ -123,10 +120,10 @@ fn outdated() -> Over {
 
 #[cfg(test)]
 mod tests {
-    use whatsapp_rust::wacore::chrono::Duration;
     use whatsapp_rust::types::events::{
         ClientOutdated, ConnectFailure, Connected, ServerAck, StreamReplaced, TempBanReason,
     };
+    use whatsapp_rust::wacore::chrono::Duration;
 
     use super::*;
 

@@ -185,8 +185,7 @@ mod tests {
             recent.heard("g", &number.to_string(), "ann", &"ü".repeat(MAX_TEXT_BYTES)).unwrap();
         }
         recent.connection().execute_batch("COMMIT").unwrap();
-        let count: i64 =
-            recent.connection().query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap();
+        let count: i64 = recent.connection().query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap();
         assert_eq!(count, KEPT);
         assert_eq!(recent.find("g", "5999").unwrap().unwrap().text.len(), MAX_TEXT_BYTES);
         assert_eq!(recent.find("g", "0").unwrap(), None);

@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result};
 use buffa::MessageField;
 use wacore::libsignal::protocol::{
-    DeviceId, Direction, IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, PreKeyBundle,
-    ProtocolAddress, PublicKey, SessionRecord, SessionStore, SignalProtocolError, UsePQRatchet, message_encrypt,
-    process_prekey_bundle,
+    DeviceId, Direction, IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, PreKeyBundle, ProtocolAddress,
+    PublicKey, SessionRecord, SessionStore, SignalProtocolError, UsePQRatchet, message_encrypt, process_prekey_bundle,
 };
 use wacore::messages::MessageUtils;
 use wacore_binary::builder::NodeBuilder;

@@ -138,7 +138,8 @@ where
         let chain = noise.encrypt(&identity.chain)?;
         greet(sink, &own, Some(sealed), chain).await?;
         let last = frames.next().await?.context("it ended in the handshake")?;
-        let finish = wa::HandshakeMessage::decode_from_slice(&last)?.client_finish.into_option().context("no finish")?;
+        let finish =
+            wa::HandshakeMessage::decode_from_slice(&last)?.client_finish.into_option().context("no finish")?;
         let client = noise.decrypt(&finish.r#static.context("no static key")?)?;
         noise.mix_shared_secret(&own_key, &client)?;
         let payload = noise.decrypt(&finish.payload.context("no payload")?)?;

@@ -113,11 +113,15 @@ async fn follow(args: &LinkArgs, by_code: bool, session: &mut Session) -> anyhow
                     code::png(&qr.code, path).with_context(|| format!("`{}` cannot be written", path.display()))?;
                 }
                 let seconds = qr.timeout.as_secs();
-                say(&format!("{shown}\nOn the phone: WhatsApp → Settings → Linked devices → Link a device. Valid for {seconds} s."))?;
+                say(&format!(
+                    "{shown}\nOn the phone: WhatsApp → Settings → Linked devices → Link a device. Valid for {seconds} s."
+                ))?;
             }
             Event::PairingCode(code) => {
                 let shown = &code.code;
-                say(&format!("Code: {shown}\nOn the phone: WhatsApp → Settings → Linked devices → Link a device → Link with phone number instead."))?;
+                say(&format!(
+                    "Code: {shown}\nOn the phone: WhatsApp → Settings → Linked devices → Link a device → Link with phone number instead."
+                ))?;
             }
             Event::PairingCodeRefresh(_) => return Ok(Attempt::Again),
             Event::PairingCodeError(error) => {

@@ -95,7 +95,10 @@ fn read(text: &str) -> anyhow::Result<Assertion> {
     let answer: Value = serde_json::from_str(text.trim()).context(wrong)?;
     let response = answer.get("response").context(wrong)?;
     for field in ["clientDataJSON", "authenticatorData", "signature"] {
-        ensure!(response.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "{wrong}: `{field}` is missing");
+        ensure!(
+            response.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty()),
+            "{wrong}: `{field}` is missing"
+        );
     }
     let id = answer.get("rawId").and_then(Value::as_str).with_context(|| format!("{wrong}: `rawId` is missing"))?;
     let credential_id = base64url(id).with_context(|| format!("{wrong}: `rawId` is no base64url"))?;

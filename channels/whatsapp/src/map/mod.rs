@@ -11,9 +11,9 @@ mod tests;
 use longshore_protocol::channel::{AdapterEvent, ChatDeletion, ChatEdit, ChatMessage};
 use wacore::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::prelude::Jid;
+use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
-use whatsapp_rust::wacore_binary::JidExt;
 
 pub use self::content::{context, unwrap};
 
@@ -77,9 +77,7 @@ pub fn event(message: &wa::Message, info: &MessageInfo, me: &Identity) -> Option
         };
     }
     let (text, reply_to) = match message.reaction_message.as_option() {
-        Some(reaction) => {
-            (content::reaction(reaction), reaction.key.as_option().and_then(|key| key.id.as_deref()))
-        }
+        Some(reaction) => (content::reaction(reaction), reaction.key.as_option().and_then(|key| key.id.as_deref())),
         None => (content::text(message)?, context(message).and_then(|context| context.stanza_id.as_deref())),
     };
     Some(AdapterEvent::Message(Box::new(ChatMessage {

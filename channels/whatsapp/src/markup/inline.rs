@@ -171,7 +171,8 @@ fn closing(text: &str, mark: char, run: usize) -> Option<usize> {
         }
         let here = text[next..].len() - text[next..].trim_start_matches(mark).len();
         let after = text[next + here..].chars().next().unwrap_or(' ');
-        let ends = next > 0 && !text[..next].ends_with(char::is_whitespace) && !(after.is_alphanumeric() && mark == '_');
+        let ends =
+            next > 0 && !text[..next].ends_with(char::is_whitespace) && !(after.is_alphanumeric() && mark == '_');
         if !in_code && here == run && ends {
             return Some(next);
         }

@@ -199,7 +199,9 @@ impl Adapter {
     }
 
     fn over(&self, over: Over) -> Ending {
-        if over.unlinked && let Ok(Some(account)) = self.data.account() {
+        if over.unlinked
+            && let Ok(Some(account)) = self.data.account()
+        {
             let account = Account { state: AccountState::LoggedOut, ..account };
             if let Err(error) = self.data.set_account(&account) {
                 tracing::warn!(%error, "the account's file cannot be written");

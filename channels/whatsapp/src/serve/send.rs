@@ -26,11 +26,8 @@ pub(super) async fn send(client: &Client, recent: &Recent, send: &Send) -> Resul
     };
     let message = match quoted {
         Some((id, quoted)) => {
-            let context = wacore::proto_helpers::build_quote_context(
-                id.clone(),
-                quoted.sender,
-                &wa::Message::text(quoted.text),
-            );
+            let context =
+                wacore::proto_helpers::build_quote_context(id.clone(), quoted.sender, &wa::Message::text(quoted.text));
             wa::Message::text_with_context(text, context)
         }
         None => wa::Message::text(text),

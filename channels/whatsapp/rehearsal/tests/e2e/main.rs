@@ -1,0 +1,10 @@
+//! The real adapter as a child process, the test as its host, the fake server as WhatsApp, and another client
+//! as a person: conversations, faults, ends.
+
+mod ends;
+mod faults;
+mod linking;
+mod offline;
+mod rig;
+mod shipped;
+mod talk;
