@@ -63,8 +63,12 @@ enum Command {
     Unlink,
 }
 
+/// How long what still runs beside may take to end.
+const END: Duration = Duration::from_millis(200);
+
 /// Parses the arguments and does what they say. Exit status: 0 done, 1 failed, 2 wrong arguments.
-pub async fn main() -> ExitCode {
+#[must_use]
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::fmt()
@@ -74,7 +78,13 @@ pub async fn main() -> ExitCode {
         // The host adds its own.
         .without_time()
         .init();
-    match cli.run().await {
+    let done = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let done = runtime.block_on(cli.run());
+        // A read of stdin cannot be interrupted, and is not waited for.
+        runtime.shutdown_timeout(END);
+        done
+    });
+    match done {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "longshore-whatsapp: {error:#}");

@@ -1,6 +1,5 @@
 //! See the library.
 
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    longshore_whatsapp::main().await
+fn main() -> std::process::ExitCode {
+    longshore_whatsapp::main()
 }

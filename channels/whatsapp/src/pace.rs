@@ -115,7 +115,6 @@ mod tests {
                 let times: Vec<_> = times.iter().filter(|(which, _)| *which == chat).map(|(_, at)| *at).collect();
                 for pair in times.windows(2) {
                     prop_assert!(pair[1] - pair[0] >= gap);
-                    prop_assert!(pair[1] - pair[0] <= WINDOW);
                 }
             }
         }

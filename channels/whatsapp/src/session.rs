@@ -64,7 +64,8 @@ impl Session {
         let mut builder = Bot::builder().with_backend(store);
         if let Endpoint::Rehearsal { url, version } = endpoint {
             transport = transport.with_url(url);
-            builder = builder.with_version(*version);
+            // At WhatsApp the phone tells the name, and another one would be the account's new name.
+            builder = builder.with_version(*version).with_push_name("Andy").with_wanted_pre_key_count(40);
         }
         let mut builder = builder
             .with_transport_factory(transport)

@@ -62,13 +62,11 @@ impl Typing {
         shown
     }
 
-    /// The connection is new: whoever is typing says it again.
+    /// The connection is new: whoever is typing says it again. Otherwise we are gone, though a client that has
+    /// connected counts as there.
     pub fn connected(&mut self, now: Duration) -> Vec<Show> {
-        let mut shown = Vec::new();
+        let mut shown = vec![if self.chats.is_empty() { Show::Unavailable } else { Show::Available }];
         for (chat, (_, again)) in &mut self.chats {
-            if shown.is_empty() {
-                shown.push(Show::Available);
-            }
             *again = now + REFRESH;
             shown.push(Show::Composing(chat.clone()));
         }
@@ -132,7 +130,7 @@ mod tests {
         assert_eq!(typing.set("a", false, at(2)), [Show::Paused("a".into())]);
         assert_eq!(typing.connected(at(3)), [Show::Available, Show::Composing("b".into())]);
         assert_eq!(typing.set("b", false, at(4)), [Show::Paused("b".into()), Show::Unavailable]);
-        assert_eq!(typing.connected(at(5)), []);
+        assert_eq!(typing.connected(at(5)), [Show::Unavailable]);
         typing.set("c", true, at(6));
         assert_eq!(typing.clear(), [Show::Paused("c".into()), Show::Unavailable]);
     }

@@ -76,10 +76,10 @@ impl FakeServer {
             "md" if child(node, "link_code_companion_reg").is_some() => {
                 let registration = need(node, "link_code_companion_reg")?;
                 let is_end = attr(registration, "stage") == "companion_finish";
-                self.link_code(way, registration)?;
                 let reference = NodeBuilder::new("link_code_pairing_ref").bytes(crate::pairing::REFERENCE.to_vec());
                 let hello = NodeBuilder::new("link_code_companion_reg").attr("stage", "companion_hello");
                 question.answer((!is_end).then(|| hello.children([reference.build()]).build()));
+                self.link_code(way, registration)?;
             }
             "md" if child(node, "remove-companion-device").is_some() => {
                 question.answer([]);

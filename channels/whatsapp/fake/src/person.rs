@@ -16,7 +16,7 @@ pub struct Person {
     /// The client.
     pub client: Arc<Client>,
     events: Receiver<Arc<Event>>,
-    running: BotHandle,
+    _running: BotHandle,
 }
 
 impl Person {
@@ -31,6 +31,7 @@ impl Person {
             .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(server.url()))
             .with_version((2, 3000, 1_023_000_000))
             .with_push_name(phone)
+            .with_wanted_pre_key_count(40)
             .skip_history_sync()
             .on_qr_code(move |code, _| {
                 let scanned = scanner.upgrade().map(|server| server.scan(&scanned, &code));
@@ -47,7 +48,7 @@ impl Person {
         client.subscribe_handler(handler).detach();
         let running = bot.spawn();
         client.wait_for_connected(PATIENCE).await?;
-        Ok(Self { client, events, running })
+        Ok(Self { client, events, _running: running })
     }
 
     /// Waits for the next event from which something can be taken.
@@ -78,10 +79,5 @@ impl Person {
             event.messages().find(|inbound| inbound.message.text_content().is_some()).cloned()
         })
         .await
-    }
-
-    /// Leaves.
-    pub async fn leave(self) {
-        self.running.shutdown().await;
     }
 }

@@ -49,7 +49,10 @@ impl Identity {
     fn is(&self, id: &str) -> bool {
         id.parse::<Jid>().is_ok_and(|jid| {
             let jid = jid.to_non_ad();
-            [&self.phone, &self.hidden].into_iter().flatten().any(|own| own.is_same_user_as(&jid))
+            [&self.phone, &self.hidden]
+                .into_iter()
+                .flatten()
+                .any(|own| own.user == jid.user && own.server == jid.server)
         })
     }
 }

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use longshore_protocol::channel::LinkState;
-use longshore_whatsapp_fake::person::Person;
 use longshore_whatsapp_fake::state::Failure;
 use tokio::time::{sleep, timeout};
-use wacore::store::InMemoryBackend;
 use whatsapp_rust::NodeBuilder;
 
 use crate::rig::{BOT, GROUP, Host, Rig};
@@ -102,14 +100,4 @@ async fn the_adapter_ends_when_its_input_does_or_when_it_is_told() -> Result<()>
     hana.client.send_text(&rig.group(), "nobody stores this").await?;
     host.message().await?;
     host.stop().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_can_join_and_leave() -> Result<()> {
-    // The rig's own person: a leak there would look like one of the adapter.
-    let rig = Rig::new(false).await?;
-    let hana = Person::join(&rig.server, crate::rig::HANA).await?;
-    hana.leave().await;
-    let _: InMemoryBackend = InMemoryBackend::new();
-    Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use longshore_protocol::channel::LinkState;
 use longshore_whatsapp_fake::person::Person;
 
-use crate::rig::{BOT, GROUP, Rig, ack};
+use crate::rig::{BOT, GROUP, Rig};
 
 const COUNT: usize = 500;
 
@@ -69,10 +69,4 @@ async fn five_hundred_messages_come_in_order_and_each_is_acknowledged_once_it_is
     hana.client.send_text(&rig.group(), "and now?").await?;
     assert_eq!(host.message().await?.text, "and now?");
     host.stop().await
-}
-
-#[test]
-fn only_what_is_to_be_stored_is_acknowledged() {
-    use longshore_protocol::channel::AdapterEvent;
-    assert!(ack(&AdapterEvent::Chat { chat: "c".into(), name: "n".into(), is_group: true }).is_none());
 }

@@ -227,7 +227,7 @@ impl Host {
 }
 
 /// What the host answers once it has stored a line.
-pub(crate) fn ack(event: &AdapterEvent) -> Option<AdapterCommand> {
+fn ack(event: &AdapterEvent) -> Option<AdapterCommand> {
     let (chat, sender, id) = match event {
         AdapterEvent::Message(message) => (&message.chat, &message.sender, &message.id),
         AdapterEvent::Edit(edit) => (&edit.chat, &edit.sender, &edit.id),

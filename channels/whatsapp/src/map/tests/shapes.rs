@@ -180,8 +180,11 @@ fn others() -> Vec<(wa::Message, &'static str)> {
             "[invitation to the group “Chess”]",
         ),
         (with!(product_message: ProductMessage {}), "[product]"),
-        (with!(call: Call {}), "[a message of a kind that cannot be read here]"),
-        (with!(order_message: OrderMessage {}), "[a message of a kind that cannot be read here]"),
+        (with!(call: Call { call_key: Some(vec![1]) }), "[a message of a kind that cannot be read here]"),
+        (
+            with!(order_message: OrderMessage { message: some("two of each") }),
+            "[a message of a kind that cannot be read here]",
+        ),
     ]
 }
 
