@@ -193,6 +193,8 @@ pub enum AdapterCommand {
         /// Whether the agent is at work.
         on: bool,
     },
+    /// List your chats again, as `chat` lines. An adapter that does not know this line skips it.
+    Refresh,
     /// Finish and exit.
     Stop,
 }

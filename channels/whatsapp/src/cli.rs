@@ -114,7 +114,6 @@ impl Cli {
     }
 
     #[cfg(not(feature = "rehearsal"))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "a rehearsal's build can fail here")]
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
         Ok(Endpoint::Platform)
     }

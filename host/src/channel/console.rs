@@ -149,4 +149,8 @@ impl Channel for Console {
     async fn typing(&self, chat: &str, on: bool) {
         self.tell(chat, &Heard::Typing(on));
     }
+
+    async fn refresh(&self) {
+        // Its chats are the groups' own; nobody else makes any.
+    }
 }

@@ -13,6 +13,7 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod whatsapp;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Link a WhatsApp account, show it, list its groups: what `longshore-whatsapp` can do for this installation.
+    Whatsapp(whatsapp::WhatsappArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -116,6 +119,7 @@ impl Cli {
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
+            Command::Whatsapp(args) => whatsapp::whatsapp(&args, &absolute(&self.root)?),
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

@@ -30,6 +30,8 @@ impl Channel for Platform {
     }
 
     async fn typing(&self, _chat: &str, _on: bool) {}
+
+    async fn refresh(&self) {}
 }
 
 /// Delivers so many rows in each of so many chats, which a dead host left; gives what was sent.

@@ -63,4 +63,6 @@ impl Channel for Person {
     }
 
     async fn typing(&self, _chat: &str, _on: bool) {}
+
+    async fn refresh(&self) {}
 }

@@ -1,3 +1,5 @@
+mod refresh;
+
 use std::path::Path;
 use std::sync::Arc;
 

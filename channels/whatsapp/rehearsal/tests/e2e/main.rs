@@ -1,6 +1,7 @@
 //! The real adapter as a child process, the test as its host, the fake server as WhatsApp, and another client
 //! as a person: conversations, faults, ends.
 
+mod baileys;
 mod ends;
 mod faults;
 mod linking;
