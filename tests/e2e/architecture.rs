@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules that decide and do not do: data in, data out.
-const PURE: [&str; 35] = [
+const PURE: [&str; 41] = [
     "protocol/src",
     "host/src/groups/check.rs",
     "host/src/groups/load.rs",
@@ -42,6 +42,12 @@ const PURE: [&str; 35] = [
     "container/src/provider",
     "rehearsal/src/script.rs",
     "rehearsal/src/responses.rs",
+    "channels/whatsapp/src/map",
+    "channels/whatsapp/src/markup",
+    "channels/whatsapp/src/news.rs",
+    "channels/whatsapp/src/outbox.rs",
+    "channels/whatsapp/src/pace.rs",
+    "channels/whatsapp/src/typing.rs",
 ];
 
 /// What a pure module may not name: files, sockets, processes, tasks, clocks, logs.
@@ -93,7 +99,7 @@ fn production(text: &str) -> &str {
 #[test]
 fn no_file_is_longer_than_four_hundred_lines() {
     let mut long = Vec::new();
-    for place in ["protocol", "host", "container", "rehearsal", "tests"] {
+    for place in ["protocol", "host", "container", "rehearsal", "tests", "channels"] {
         for file in sources(&root().join(place)) {
             let lines = std::fs::read_to_string(&file).unwrap().lines().count();
             if lines > MAX_LINES {

@@ -5,6 +5,7 @@ mod changes;
 mod crash;
 mod delivery;
 mod person;
+mod refresh;
 mod stage;
 mod stop;
 mod tasks;

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
@@ -101,30 +103,10 @@ fn read(text: &str) -> anyhow::Result<Assertion> {
         );
     }
     let id = answer.get("rawId").and_then(Value::as_str).with_context(|| format!("{wrong}: `rawId` is missing"))?;
-    let credential_id = base64url(id).with_context(|| format!("{wrong}: `rawId` is no base64url"))?;
+    let credential_id =
+        BASE64.decode(id.trim_end_matches('=')).with_context(|| format!("{wrong}: `rawId` is no base64url"))?;
+    ensure!(!credential_id.is_empty(), "{wrong}: `rawId` is empty");
     Ok(Assertion { assertion_json: serde_json::to_vec(&answer)?, credential_id })
-}
-
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut held, mut bits) = (0u32, 0u32);
-    for character in text.trim_end_matches('=').bytes() {
-        let value = match character {
-            b'A'..=b'Z' => character - b'A',
-            b'a'..=b'z' => character - b'a' + 26,
-            b'0'..=b'9' => character - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        held = held << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits & 0xff) as u8);
-        }
-    }
-    (!bytes.is_empty()).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use whatsapp_rust::prelude::*;
 
 use super::{Adapter, Ending, send};
-use crate::data::{Account, AccountState, Data, Group};
+use crate::data::{Account, AccountState, Data, Group, Lock};
 use crate::hook::{Hook, Intake};
 use crate::map::Identity;
 use crate::news::{self, News, Over};
@@ -17,6 +17,10 @@ use crate::outbox::{Outbox, Send, Unwritten};
 use crate::session::{self, Session};
 use crate::typing::{Show, Typing};
 
+/// How long the keys may be another's before that is reported.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks at them.
+const LOCK_LOOK: Duration = Duration::from_millis(50);
 /// How long messages that were written may wait for their confirmation once the host wants us to end.
 const LAST_CONFIRMATIONS: Duration = Duration::from_secs(1);
 /// From a change of the groups to their listing: changes come in swarms.
@@ -53,7 +57,7 @@ struct Link {
 impl Adapter {
     /// Uses the link until it is over, lost, or no longer wanted.
     pub(super) async fn use_link(&mut self) -> Ending {
-        let lock = match self.data.lock() {
+        let lock = match self.lock_soon().await {
             Ok(Some(lock)) => lock,
             Ok(None) => return Ending::Lost("another `longshore-whatsapp` uses the account's folder".to_owned()),
             Err(error) => return Ending::Lost(format!("the account's folder cannot be locked: {error}")),
@@ -91,6 +95,17 @@ impl Adapter {
         }
         link.session.end().await;
         ending
+    }
+
+    /// Takes the keys; whoever has them may be about to end, such as the command that has just linked.
+    async fn lock_soon(&self) -> std::io::Result<Option<Lock>> {
+        let end = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match self.data.lock()? {
+                None if Instant::now() < end => sleep(LOCK_LOOK).await,
+                locked => return Ok(locked),
+            }
+        }
     }
 
     async fn drive(&mut self, link: &mut Link) -> Ending {

@@ -78,9 +78,8 @@ async fn a_conversation(is_hidden: bool, folder: &Path) -> Result<()> {
         host.say(&AdapterCommand::Typing { chat: GROUP.into(), on: true }).await?;
         peer.hears("typing", |event| (event["presence"] == "composing").then_some(())).await?;
         let answer = host.sends(GROUP, &format!("**{round}** answer"), Some(&id)).await?;
-        let message = peer.hears("the answer", |event| {
-            (event["message"]["id"] == answer.as_str()).then(|| event["message"].clone())
-        });
+        let message = peer
+            .hears("the answer", |event| (event["message"]["id"] == answer.as_str()).then(|| event["message"].clone()));
         let message = message.await?;
         assert_eq!(message["text"], format!("*{round}* answer"));
         assert_eq!(message["quoted"], format!("{round} from another client"));
