@@ -14,12 +14,13 @@ use longshore_protocol::GroupId;
 use longshore_protocol::channel::{ChatMessage, LinkState};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::channel::{ChannelEvent, Stored};
+use crate::channel::{ChannelEvent, Stored, console};
 use crate::clock::Clock;
 use crate::deliver::Outbound;
 use crate::groups::watch::Snapshot;
 use crate::queue::dispatch::Wakes;
-use crate::route::{Authorship, Route, Words, route};
+use crate::route::{Authorship, Route, SenderStanding, Words, route};
+use crate::senders::Senders;
 use crate::store::messages::{Arrival, NewMessage, Recorded};
 use crate::store::{Store, StoreError};
 use crate::turn::stops::Stops;
@@ -36,6 +37,8 @@ pub struct Intake {
     pub store: Store,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
+    /// Who may wake agents, as it is now.
+    pub senders: watch::Receiver<Arc<Senders>>,
     /// The way to the dispatcher.
     pub wakes: Wakes,
     /// The way to the channels: told when one comes up.
@@ -126,6 +129,7 @@ impl Intake {
                 Some(id) => self.sent_by_host(&message.chat, id).await,
                 None => false,
             },
+            standing: group.map_or(SenderStanding::MayWake, |_| self.standing(channel, &message)),
         };
         let route = route(group.map(Arc::as_ref), &message, &self.words, authorship);
         tracing::debug!(channel, chat = message.chat, id = message.id, %route, "message");
@@ -139,6 +143,22 @@ impl Intake {
             _ => None,
         };
         (Arrival::Message(new_message(channel, message, &route, at)), wakes)
+    }
+
+    /// What the sender may do. Whoever uses the assistant's own account is the operator, and so is whoever
+    /// may open the console.
+    fn standing(&self, channel: &str, message: &ChatMessage) -> SenderStanding {
+        if message.from_me || channel == console::NAME {
+            return SenderStanding::MayWake;
+        }
+        let senders = self.senders.borrow().clone();
+        let ids = [Some(message.sender.as_str()), message.sender_alt.as_deref()];
+        let standing = senders.standing(&message.chat, ids.into_iter().flatten());
+        if standing != SenderStanding::MayWake && senders.log_denied() {
+            let (chat, sender) = (&message.chat, &message.sender);
+            tracing::info!(channel, chat, sender, ?standing, "the sender is not on the allowlist");
+        }
+        standing
     }
 
     async fn sent_by_host(&self, chat: &str, id: &str) -> bool {

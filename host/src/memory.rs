@@ -110,6 +110,31 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_swapped_for_a_link_again_and_again_never_shows_what_the_link_leads_to() {
+        let (root, memory, group) = installation();
+        let own = root.path().join("groups/family");
+        std::fs::write(root.path().join("secret"), "secret").unwrap();
+        std::fs::write(own.join("file"), "own").unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret"), own.join("link")).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    for name in ["file", "link"] {
+                        std::fs::rename(own.join(name), own.join("CLAUDE.md")).unwrap();
+                        std::fs::rename(own.join("CLAUDE.md"), own.join(name)).unwrap();
+                    }
+                }
+            });
+            for _ in 0..2000 {
+                let read = memory.read(&group, ProviderKind::Codex).group;
+                assert!(read.as_deref().is_none_or(|text| text == "own"), "{read:?}");
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
     fn a_planted_link_fifo_or_folder_is_not_read_and_does_not_hang() {
         let (root, memory, group) = installation();
         let own = root.path().join("groups/family");

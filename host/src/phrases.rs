@@ -6,6 +6,8 @@
 use jiff::Zoned;
 use longshore_protocol::{Failure, FailureKind, ProviderKind, TaskId};
 
+use crate::usage::denial::Told;
+
 /// What a chat is told when the host ended in the middle of a turn that had spoken.
 pub const INTERRUPTED: &str = "I was interrupted; what I said last may be incomplete.";
 
@@ -139,11 +141,16 @@ fn credentials(failure: &Failure, provider: ProviderKind) -> (String, String) {
 
 fn configuration(failure: &Failure, provider: ProviderKind) -> (String, String) {
     let name = product(provider);
+    if let Some(told) = Told::of(&failure.message) {
+        return budget(&told);
+    }
     if mentions(failure, &["not supported when using codex with a chatgpt account"]) {
         (
             "the model chosen for this group cannot be used with a ChatGPT account".into(),
             operator("remove `model` from this group's `providerConfig`, or set `OPENAI_API_KEY` in `.env`"),
         )
+    } else if mentions(failure, &["`containerconfig.image`"]) {
+        ("the image chosen for this group cannot be used".into(), operator("check `image` in its `containerConfig`"))
     } else if mentions(failure, &["longshore image build"]) {
         let what = if mentions(failure, &["protocol"]) {
             "the agent image was made for another release"
@@ -160,6 +167,25 @@ fn configuration(failure: &Failure, provider: ProviderKind) -> (String, String) 
         )
     } else {
         ("a setting of this group cannot work".into(), operator("find the reason in the log of the host"))
+    }
+}
+
+fn budget(told: &Told) -> (String, String) {
+    match told {
+        Told::UsedUp { limit, anew } => {
+            let anew = anew.as_deref().map(|time| format!(", which starts anew {time}")).unwrap_or_default();
+            (
+                format!("this group has used its budget for {}{anew}", limit.period()),
+                operator(&format!("raise `{}` in its `budget`", limit.name())),
+            )
+        }
+        Told::NoPrice { limit } => (
+            "this group has a budget in dollars, and the price of its model is not known".into(),
+            operator(&format!(
+                "write it into `data/prices.json`, or remove `{}` from the group's `budget`",
+                limit.name()
+            )),
+        ),
     }
 }
 
@@ -234,7 +260,20 @@ mod tests {
             "the agent image `a` speaks protocol 2 and this host speaks 1; run `longshore image build`",
             None,
         ),
+        (FailureKind::Config, "the image `a`, which `containerConfig.image` of group `b` names, is missing", None),
         (FailureKind::Config, "the container engine refused: invalid mount", None),
+        (FailureKind::Config, "this group has used its budget for today: 1050 of 1000, `dailyTokens`", None),
+        (FailureKind::Config, "this group has used its budget for today: 9 of 9, `dailyTokens`, anew `at 00:00`", None),
+        (
+            FailureKind::Config,
+            "400 this group has used its budget for this month: $2.00 of $2.00, `monthlyUsd`, anew `on 1 March at 00:00`",
+            None,
+        ),
+        (
+            FailureKind::Config,
+            "this group has a budget in dollars, `dailyUsd`, and no price is known for the model `x`",
+            None,
+        ),
         (FailureKind::InvalidOptions, "unknown option", None),
         (FailureKind::InvalidEvent, "a line could not be read", None),
         (FailureKind::MissingResult, "no result", None),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
@@ -28,6 +29,8 @@ const BREATH: Duration = Duration::from_millis(20);
 /// How long an answered petition is remembered. Its file is deleted at once; only a crash or a full disk
 /// keeps it.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long it is remembered what the models used: a year can be compared with the one before. A few rows a day.
+const ACCOUNTED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Keeps the store in order.
 pub struct Upkeep {
@@ -80,6 +83,8 @@ pub struct Forgotten {
     pub runs: u64,
     /// Answers to petitions.
     pub petitions: u64,
+    /// Days of what the models used, each of a group and a model.
+    pub usage: u64,
 }
 
 impl Upkeep {
@@ -124,8 +129,8 @@ impl Upkeep {
         match stop.run_until_cancelled(self.forget()).await {
             None => return,
             Some(Ok(forgotten)) if forgotten == Forgotten::default() => {}
-            Some(Ok(Forgotten { messages, outbox, turns, runs, petitions })) => {
-                tracing::info!(messages, outbox, turns, runs, petitions, "forgot what is finished and old");
+            Some(Ok(Forgotten { messages, outbox, turns, runs, petitions, usage })) => {
+                tracing::info!(messages, outbox, turns, runs, petitions, usage, "forgot what is finished and old");
             }
             Some(Err(error)) => tracing::warn!(%error, "what is finished and old could not be forgotten"),
         }
@@ -147,6 +152,14 @@ impl Upkeep {
             match store.forget_answered(before).await? {
                 0 => break,
                 removed => forgotten.petitions += removed as u64,
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+        let before = now.saturating_sub(ACCOUNTED).unwrap_or(Timestamp::MIN).to_zoned(TimeZone::UTC).date();
+        loop {
+            match store.forget_usage(before).await? {
+                0 => break,
+                removed => forgotten.usage += removed as u64,
             }
             tokio::time::sleep(BREATH).await;
         }

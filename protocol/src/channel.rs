@@ -120,6 +120,9 @@ pub struct ChatEdit {
     /// Whether the platform marks it as addressed to the assistant now; absent: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mentions_me: Option<bool>,
+    /// Whether the account that the assistant uses edited it.
+    #[serde(default)]
+    pub from_me: bool,
 }
 
 /// A message of a chat was taken back.

@@ -66,6 +66,21 @@ pub fn answer(step: &Step, tools: &Tools, id: &str) -> Answer {
     script.end("completed", &json!({"usage": usage()}))
 }
 
+/// The same answer with the name of the model, which every `response` in it has: the one that was asked for.
+#[must_use]
+pub fn with_model(mut answer: Answer, request: &Value) -> Answer {
+    if let (Answer::Stream { frames, .. }, Some(model)) = (&mut answer, request["model"].as_str()) {
+        for frame in frames {
+            if let Frame::Event(event) = frame
+                && let Some(response) = event.get_mut("response").and_then(Value::as_object_mut)
+            {
+                response.insert("model".to_owned(), model.into());
+            }
+        }
+    }
+    answer
+}
+
 /// What an API key or token that nobody knows is answered with. The key comes back masked, as the vendor does it.
 #[must_use]
 pub fn wrong_credential() -> Answer {

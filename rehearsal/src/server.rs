@@ -279,10 +279,8 @@ fn reply(shared: &Shared, endpoint: Endpoint, parts: &Parts, request: Option<&Va
         }
         (Endpoint::Responses, Some(request)) => {
             let line = decide(shared, &responses::conversation(request), responses::PROVIDER, &parts.headers);
-            return Reply {
-                delay: line.delay,
-                answer: responses::answer(&line.step, &responses::Tools::of(request), id),
-            };
+            let answer = responses::answer(&line.step, &responses::Tools::of(request), id);
+            return Reply { delay: line.delay, answer: responses::with_model(answer, request) };
         }
         (Endpoint::Messages | Endpoint::Responses, None) => {
             error(parts, 400, "invalid_request_error", "the body is not JSON", id)

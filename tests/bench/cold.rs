@@ -13,6 +13,7 @@ use longshore::container::docker::DockerRuntime;
 use longshore::container::{
     Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, ImageInfo, Output, RuntimeError,
 };
+use longshore::operator::Operator;
 use longshore::stop::Stop;
 use longshore_tests::{Installation, Talk};
 
@@ -85,7 +86,15 @@ async fn once() -> anyhow::Result<f64> {
     let engine = DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref());
     let runtime = Arc::new(Watched { engine, first_word: Arc::clone(&first_word) });
     let root = installation.root().to_owned();
-    let app = App::start(Options { root, config, rehearsal: true, runtime, clock: Clock::system() }).await?;
+    let app = App::start(Options {
+        root,
+        config,
+        rehearsal: true,
+        runtime,
+        operator: Operator::of_environment(),
+        clock: Clock::system(),
+    })
+    .await?;
     let stop = Stop::new();
     let host = tokio::spawn(app.run(stop.clone(), Stop::new()));
     tokio::time::sleep(SETTLE).await;

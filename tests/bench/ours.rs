@@ -34,6 +34,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         timezone: "UTC",
         placeholders: &[],
         additional_mounts: &[],
+        network: longshore::groups::Network::None,
         limits: Limits::default(),
     });
     spec.command = Some(vec!["/bin/echo".into(), "up".into()]);

@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules that decide and do not do: data in, data out.
-const PURE: [&str; 41] = [
+const PURE: [&str; 58] = [
     "protocol/src",
     "host/src/groups/check.rs",
     "host/src/groups/load.rs",
     "host/src/groups/resolve.rs",
     "host/src/groups/settle.rs",
+    "host/src/strict.rs",
+    "host/src/senders/mod.rs",
+    "host/src/container/mounts/allow.rs",
+    "host/src/container/mounts/allowlist.rs",
+    "host/src/container/mounts/pattern.rs",
     "host/src/route",
     "host/src/queue/state.rs",
     "host/src/turn/fold.rs",
@@ -36,7 +41,19 @@ const PURE: [&str; 41] = [
     "host/src/cli/doctor/findings.rs",
     "host/src/container/spec.rs",
     "host/src/broker/policy.rs",
+    "host/src/broker/scan",
+    "host/src/broker/scan.rs",
+    "host/src/usage/budget.rs",
+    "host/src/usage/denial.rs",
+    "host/src/usage/mod.rs",
+    "host/src/usage/prices.rs",
     "host/src/broker/access.rs",
+    "host/src/broker/egress/address.rs",
+    "host/src/broker/egress/known.rs",
+    "host/src/broker/egress/refusal.rs",
+    "host/src/broker/egress/rules.rs",
+    "host/src/broker/egress/target.rs",
+    "host/src/groups/egress.rs",
     "host/src/broker/login/document.rs",
     "host/src/broker/login/verdict.rs",
     "container/src/provider",
@@ -151,6 +168,13 @@ fn each_door_has_one_owner() {
         (".send(&head.message)", "host/src", vec!["host/src/deliver.rs"]),
         // The runner's stdout is one file's.
         ("io::stdout()", "container/src", vec!["container/src/emit.rs"]),
+        // What agents may write in is looked at from handle to handle, nowhere by path: here it is made and
+        // mounted, and `BY_HANDLE` below is all that reads it.
+        (".group_folder(", "host/src", vec!["host/src/container/mounts"]),
+        (".global_folder(", "host/src", vec!["host/src/container/mounts"]),
+        (".ipc_folder(", "host/src", vec!["host/src/container/mounts"]),
+        (".claude_folder(", "host/src", vec!["host/src/container/mounts"]),
+        (".codex_folder(", "host/src", vec!["host/src/container/mounts"]),
     ];
     for (needle, place, allowed) in owners {
         let mut seen = false;
@@ -165,4 +189,55 @@ fn each_door_has_one_owner() {
         }
         assert!(seen, "nothing names `{needle}` any more: mend this test");
     }
+}
+
+/// Files that name `std::fs` and go by path, so they may touch nothing that an agent can write. Whoever
+/// adds one says here what it is for.
+const BY_PATH: [(&str, &str); 17] = [
+    ("host/src/app/mod.rs", "the lock, and `data/ipc` itself, which is in no container"),
+    ("host/src/broker/login/file.rs", "the login: no link is followed, new files are made with `O_EXCL`"),
+    ("host/src/channel/adapter/process.rs", "an adapter's folder"),
+    ("host/src/cli/doctor/mod.rs", "the groups file"),
+    ("host/src/cli/groups.rs", "the groups file"),
+    ("host/src/cli/init.rs", "a new installation"),
+    ("host/src/cli/login.rs", "the login's folder, before anybody has it"),
+    ("host/src/cli/run.rs", "the log"),
+    ("host/src/cli/tasks.rs", "the groups file"),
+    ("host/src/container/image/runner.rs", "the runner's program"),
+    ("host/src/follow", "the operator's own files"),
+    ("host/src/groups/edit", "the groups file"),
+    ("host/src/ipc/watch/ears.rs", "looks at a folder without following a link, and reads nothing"),
+    ("host/src/socket.rs", "sockets, in folders that containers only read"),
+    ("host/src/store/backup.rs", "the database"),
+    ("host/src/telemetry.rs", "the log"),
+    ("host/src/upkeep.rs", "the size of the database's log"),
+];
+
+/// Files that touch what agents write, and go from handle to handle without following a link.
+const BY_HANDLE: [&str; 3] = ["host/src/memory.rs", "host/src/ipc/mailbox", "host/src/container/mounts/prepare.rs"];
+
+#[test]
+fn what_agents_can_write_is_never_touched_by_path() {
+    let paths = ["std::fs::{", "fs::read(", "fs::write(", "read_dir(", "OpenOptions", "fs::metadata(", "fs::rename("];
+    let mut seen = std::collections::HashSet::new();
+    for file in sources(&root().join("host/src")) {
+        let name = file.strip_prefix(root()).unwrap().display().to_string();
+        if file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = production(&text);
+        if let Some(owner) = BY_HANDLE.iter().find(|owner| name.starts_with(**owner)) {
+            let by_path = paths.iter().find(|path| code.replace("rustix::fs::", "").contains(**path));
+            assert!(by_path.is_none(), "{name} names `{by_path:?}`, and {owner} goes by handles alone");
+            seen.insert(*owner);
+        } else if code.contains("std::fs") || code.contains("tokio::fs") {
+            let known = BY_PATH.iter().find(|(owner, _)| name.starts_with(owner));
+            let (owner, _) = known.unwrap_or_else(|| panic!("{name} names the file system: for what? see `BY_PATH`"));
+            seen.insert(*owner);
+        }
+    }
+    let owners = BY_PATH.iter().map(|(owner, _)| *owner).chain(BY_HANDLE);
+    let gone: Vec<&str> = owners.filter(|owner| !seen.contains(owner)).collect();
+    assert!(gone.is_empty(), "these name it no more: {gone:?}");
 }

@@ -3,6 +3,7 @@
 //! These tests need a container engine and the agent image; `make test` provides both. Without them
 //! they fail: a test that does not run proves nothing.
 
+mod allowlists;
 mod architecture;
 mod backup;
 mod channels;
@@ -20,3 +21,4 @@ mod routing;
 mod sealed;
 mod stopping;
 mod tasks;
+mod usage;

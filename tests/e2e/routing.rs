@@ -28,7 +28,7 @@ const GROUPS: &str = r#"{
   "console:main": {"name": "Main", "folder": "main", "isMain": true, "added_at": "x"}
 }"#;
 
-fn said(lines: &[&str]) -> (Installation, PathBuf) {
+pub(crate) fn said(lines: &[&str]) -> (Installation, PathBuf) {
     let installation = Installation::new();
     installation.groups(GROUPS);
     let (script, spoken, received) =

@@ -85,6 +85,7 @@ impl StubHost {
                 command.env(name, value);
             }
         }
+        command.env("XDG_CONFIG_HOME", installation.path(".config"));
         if trace {
             command.env("LONGSHORE_STUB_TRACE", installation.path("trace.jsonl"));
         }

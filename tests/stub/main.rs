@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use longshore::app::{App, Options};
 use longshore::clock::Clock;
 use longshore::config::Config;
+use longshore::operator::Operator;
 use longshore::stop::Stop;
 use longshore::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +24,15 @@ async fn main() -> anyhow::Result<()> {
     telemetry::start(config.log_level, None);
     let trace = std::env::var_os("LONGSHORE_STUB_TRACE").map(PathBuf::from);
     let runtime = Arc::new(runtime::Stub::new(trace.as_deref())?);
-    let app = App::start(Options { root, config, rehearsal: false, runtime, clock: Clock::system() }).await?;
+    let app = App::start(Options {
+        root,
+        config,
+        rehearsal: false,
+        runtime,
+        operator: Operator::of_environment(),
+        clock: Clock::system(),
+    })
+    .await?;
     let stop = Stop::new();
     let (told, mut terminate) = (stop.clone(), signal(SignalKind::terminate())?);
     tokio::spawn(async move {

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
+use crate::broker::egress::network::Internet;
 use crate::broker::login::ChatGptLogin;
 use crate::broker::{Broker, Upstreams};
 use crate::channel::Channel;
@@ -40,11 +41,13 @@ use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::operator::Operator;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
 use crate::route::Words;
 use crate::schedule::Changed;
 use crate::schedule::run::Scheduler;
+use crate::senders::{self, SendersWatch};
 use crate::socket::SocketFile;
 use crate::stop::Stop;
 use crate::store::{self, Store};
@@ -52,6 +55,8 @@ use crate::turn::recover::recover;
 use crate::turn::run::TurnRunner;
 use crate::turn::stops::Stops;
 use crate::upkeep::Upkeep;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 /// How long to wait for the lock of a host that has just died.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -72,6 +77,8 @@ pub struct Options {
     pub rehearsal: bool,
     /// The engine.
     pub runtime: Arc<dyn ContainerRuntime>,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The time.
     pub clock: Clock,
 }
@@ -91,6 +98,7 @@ pub struct App {
     residents: Arc<Residents>,
     rehearsal: Option<Rehearsal>,
     login: Option<Arc<ChatGptLogin>>,
+    meter: Arc<Meter>,
     // Held for as long as the host lives: a second host on one installation would double everything.
     _lock: File,
     _socket: SocketFile,
@@ -102,7 +110,7 @@ impl App {
     /// # Errors
     /// A sentence for the operator.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { root, config, rehearsal, runtime, clock } = options;
+        let Options { root, config, rehearsal, runtime, operator, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
         let store = Store::open(&root.join(store::FILE))?;
@@ -111,17 +119,25 @@ impl App {
         let drain = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
-        let broker = match &rehearsal {
-            Some(rehearsal) => {
-                Broker::new(Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?))
-            }
-            None => Broker::with_chatgpt(Upstreams::from_config(&config), chatgpt(&config, &root, &clock)),
-        };
-        let login = broker.login().cloned();
-        let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
         let groups = watch.subscribe();
         tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
+        let (upstreams, login) = match &rehearsal {
+            Some(rehearsal) => {
+                (Upstreams::rehearsal(rehearsal.anthropic_base().parse()?, rehearsal.openai_base().parse()?), None)
+            }
+            None => (Upstreams::from_config(&config), Some(chatgpt(&config, &root, &clock))),
+        };
+        let internet = Internet::by(config.egress_resolver).context("`EGRESS_RESOLVER` cannot be used")?;
+        let broker = Broker::with(upstreams, login, internet, meter.clone());
+        let login = broker.login().cloned();
+        let timezone = config.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let watch = SendersWatch::open(operator.settings.join(senders::FILE_NAME)).await;
+        let senders = watch.subscribe();
+        tasks.spawn(named("senders", ok(watch.run(stop.clone()))));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let residents = Arc::new(Residents::new(
@@ -129,6 +145,7 @@ impl App {
             broker,
             ResidentSettings {
                 installation,
+                operator,
                 image: config.container_image.clone(),
                 timezone,
                 idle_timeout: config.idle_timeout,
@@ -145,6 +162,7 @@ impl App {
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: senders.clone(),
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -231,8 +249,10 @@ impl App {
             store,
             health,
             groups,
+            senders,
             outbound,
             residents: residents.clone(),
+            meter: meter.clone(),
             runtime,
             stops,
             clock: clock.clone(),
@@ -254,6 +274,7 @@ impl App {
             residents,
             rehearsal,
             login,
+            meter,
             _lock: lock,
             _socket: socket,
         })
@@ -283,6 +304,8 @@ impl App {
         }
         let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
         self.residents.close(next_host.then_some(self.keep_warm)).await;
+        // What fails is in the log.
+        let _ = self.meter.write().await;
         if let Some(login) = &self.login
             && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
         {

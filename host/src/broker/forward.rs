@@ -11,8 +11,11 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 use super::access::SignIn;
-use super::policy::{self, Api, Decision};
+use super::egress::Aside;
+use super::patience::{self, Patient};
+use super::policy::{self, Api, Costs, Decision};
 use super::refusal::Refusal;
+use super::tally::{Tallied, Tally};
 use super::upstream::SendError;
 use super::{Broker, Client, Credential};
 
@@ -22,23 +25,31 @@ pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// A refresh token is a kilobyte or two.
 const MAX_TRADE_BYTES: usize = 64 * 1024;
 
-/// An answer: the upstream's, as it comes, or our own.
-pub(super) type AnswerBody = Either<Incoming, Full<Bytes>>;
+/// An answer: an API's, read as it passes; another host's, as it comes; or our own.
+pub(super) type AnswerBody = Either<Tallied<Patient<Incoming>>, Either<Incoming, Full<Bytes>>>;
 
-/// Answers one request of a group's container.
+/// Our own answer.
+pub(super) fn own(body: impl Into<Bytes>) -> Response<AnswerBody> {
+    Response::new(Either::Right(Either::Right(Full::new(body.into()))))
+}
+
+/// Answers one request of a group's container. What goes on after the answer is left in `aside`.
 pub(super) async fn answer(
     broker: &Broker,
     client: &Client,
+    aside: &Aside,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let group = &client.group;
     let method = request.method().clone();
     let dialect = policy::dialect(request.uri());
     let answered = match policy::decide(&method, request.uri(), request.headers()) {
-        Decision::Forward { api, path } => {
-            forward(broker, client, api, path, request).await.map(|answer| answer.map(Either::Left))
+        Decision::Forward { api, path, costs } => {
+            let answered = forward(broker, client, Target { api, path, costs }, request).await;
+            answered.map(|answer| answer.map(Either::Left))
         }
         Decision::TradeLogin => trade_login(broker, client, request).await,
+        Decision::Egress => return Ok(broker.egress.answer(group, &client.way_out, aside, request).await),
         Decision::Forbid => Err(Refusal::forbidden(&method, request.uri())),
         Decision::NoWebsocket => Err(Refusal::NoWebsocket),
     };
@@ -56,14 +67,26 @@ pub(super) async fn answer(
     })
 }
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    api: Api,
+    /// Below the upstream's base.
+    path: &'static str,
+    costs: Costs,
+}
+
 async fn forward(
     broker: &Broker,
     client: &Client,
-    api: Api,
-    path: &'static str,
+    Target { api, path, costs }: Target,
     request: Request<Incoming>,
-) -> Result<Response<Incoming>, Refusal> {
+) -> Result<Response<Tallied<Patient<Incoming>>>, Refusal> {
     let group = &client.group;
+    if costs == Costs::Tokens {
+        broker.meter.look_at_prices().await;
+        broker.meter.admit(group).map_err(Refusal::Budget)?;
+    }
     let upstream = broker.upstream(api, client.sign_in).await?;
     if let Credential::None { hint } = upstream.credential {
         return Err(Refusal::NoCredential { hint });
@@ -77,15 +100,23 @@ async fn forward(
     let (head, body) = request.into_parts();
     let uri = upstream.base.join(path, head.uri.query()).map_err(|error| broken(error.to_string()))?;
     let headers = policy::request_headers(&head.headers, api, &upstream, group);
-    let mut outgoing = Request::new(Either::Left(Limited::new(body, MAX_REQUEST_BYTES)));
+    let mut outgoing =
+        Request::new(Either::Left(Limited::new(Patient::new(body, patience::OF_A_CLIENT), MAX_REQUEST_BYTES)));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = headers.map_err(|error| broken(error.to_string()))?;
 
-    let response = broker.connections.send(outgoing).await.map_err(|error| match error {
-        SendError::TooLarge => too_large,
-        SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
-        SendError::Broken(cause) => broken(cause),
+    // From here on the request counts, even if the client leaves before there is an answer.
+    let mut tally = (costs == Costs::Tokens).then(|| Tally::new(broker.meter.clone(), group.clone(), api));
+    let response = broker.connections.send(outgoing).await.map_err(|error| {
+        if let (Some(tally), SendError::TooLarge | SendError::Unreachable(_)) = (tally.take(), &error) {
+            tally.forget();
+        }
+        match error {
+            SendError::TooLarge => too_large,
+            SendError::Unreachable(cause) => Refusal::Unreachable { origin, cause },
+            SendError::Broken(cause) => broken(cause),
+        }
     })?;
     if let (401, Credential::ChatGpt(access)) = (response.status().as_u16(), &upstream.credential)
         && let Some(chatgpt) = &broker.chatgpt
@@ -95,8 +126,11 @@ async fn forward(
     }
     debug!(%group, ?api, path, status = response.status().as_u16(), "forwarded");
     let (head, body) = response.into_parts();
+    if let Some(tally) = &mut tally {
+        tally.begin(&head.headers);
+    }
     // Nothing else of the head: how the upstream spoke HTTP is that connection's matter.
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(Tallied::new(Patient::new(body, patience::OF_AN_API), tally));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = policy::response_headers(&head.headers);
     Ok(answer)
@@ -111,21 +145,22 @@ async fn trade_login(
     let (Some(chatgpt), SignIn::MountedLogin) = (&broker.chatgpt, client.sign_in) else {
         return Err(Refusal::forbidden(request.method(), request.uri()));
     };
-    let body = Limited::new(request.into_body(), MAX_TRADE_BYTES).collect().await;
+    let body = Patient::new(request.into_body(), patience::OF_A_CLIENT);
+    let body = Limited::new(body, MAX_TRADE_BYTES).collect().await;
     let body = body.map_err(|_| Refusal::TooLarge { limit_bytes: MAX_TRADE_BYTES })?.to_bytes();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let shown = asked["refresh_token"].as_str().unwrap_or_default();
     let tokens = chatgpt.login.trade(&broker.connections, shown).await.map_err(Refusal::Login)?;
     debug!(group = %client.group, "gave the refreshed login to a container that has it");
-    let mut answer = Response::new(Either::Right(Full::new(Bytes::from(tokens))));
+    let mut answer = own(tokens);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(answer)
 }
 
 fn refuse(refusal: &Refusal, dialect: Api) -> Response<AnswerBody> {
     let body = refusal.body(dialect).to_string();
-    let mut response = Response::new(Either::Right(Full::new(Bytes::from(body))));
-    *response.status_mut() = refusal.status();
+    let mut response = own(body);
+    *response.status_mut() = refusal.status(dialect);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if !refusal.is_temporary() {

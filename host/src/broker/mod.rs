@@ -3,16 +3,22 @@
 //! Each group has a unix socket in a directory of its own, mounted into that group's container only;
 //! so the socket is the group's identity and nothing that a client says can change it. Requests to the
 //! two model APIs are sent on with the operator's credential in place of whatever the client sent;
-//! everything else is refused. Bodies stream both ways and are never held, read or logged.
+//! requests to other hosts, as a proxy gets them, go where the group's rules allow ([`egress`]);
+//! everything else is refused. Bodies stream both ways and are never held or logged; of answers, what they used
+//! is read as they pass.
 //!
 //! A connection carries one request. It is a local one and costs nothing, and so no client holds a
 //! place without asking something, and none meets a connection that was closed for being idle.
 
 pub mod access;
+pub mod egress;
 mod forward;
 pub mod login;
+mod patience;
 pub mod policy;
 pub mod refusal;
+pub mod scan;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -36,6 +42,9 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use self::access::{Choice, Offers, SignIn};
+use self::egress::network::Internet;
+use self::egress::rules::Rules;
+use self::egress::{Aside, Counts, Egress, Limits, WayOut};
 use self::login::{Access, ChatGptLogin};
 use self::policy::Api;
 use self::refusal::Refusal;
@@ -43,6 +52,8 @@ use self::upstream::Connections;
 use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
 use crate::groups::Group;
 use crate::socket::SocketFile;
+use crate::usage::denial;
+use crate::usage::meter::Meter;
 
 /// The socket's name in the group's directory.
 const SOCKET: &str = "broker.sock";
@@ -165,7 +176,9 @@ impl Upstreams {
 pub struct Broker {
     upstreams: Upstreams,
     chatgpt: Option<ChatGpt>,
+    meter: Arc<Meter>,
     connections: Arc<Connections>,
+    egress: Egress,
 }
 
 /// The way of groups that sign in with ChatGPT.
@@ -177,16 +190,20 @@ pub struct ChatGpt {
 }
 
 impl Broker {
-    /// Connects to nothing yet.
+    /// Connects to nothing yet. No login, and names as the system has them.
     #[must_use]
-    pub fn new(upstreams: Upstreams) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: None, connections: Arc::default() })
+    pub fn new(upstreams: Upstreams, meter: Arc<Meter>) -> Arc<Self> {
+        Self::with(upstreams, None, Internet::default(), meter)
     }
 
-    /// The same with a ChatGPT login for the groups that want it.
+    /// The same with a ChatGPT login for the groups that want it, and tools on the `internet`.
     #[must_use]
-    pub fn with_chatgpt(upstreams: Upstreams, chatgpt: ChatGpt) -> Arc<Self> {
-        Arc::new(Self { upstreams, chatgpt: Some(chatgpt), connections: Arc::default() })
+    pub fn with(upstreams: Upstreams, chatgpt: Option<ChatGpt>, internet: Internet, meter: Arc<Meter>) -> Arc<Self> {
+        Self::assembled(upstreams, chatgpt, Egress::new(internet, Limits::ORDINARY), meter)
+    }
+
+    fn assembled(upstreams: Upstreams, chatgpt: Option<ChatGpt>, egress: Egress, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { upstreams, chatgpt, meter, connections: Arc::default(), egress })
     }
 
     /// How the group's provider signs in.
@@ -206,6 +223,15 @@ impl Broker {
             None => Choice::default(),
         };
         access::access(group.provider, choice, offers)
+    }
+
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not.
+    pub async fn within_budget(&self, group: &GroupId) -> Result<(), Failure> {
+        self.meter.look_at_prices().await;
+        self.meter.admit(group).map_err(|denial| denial::failure(&denial))
     }
 
     /// The upstream for a request of a group that signs in like that.
@@ -245,7 +271,14 @@ impl Broker {
         self.upstreams.placeholders()
     }
 
+    /// What the tools of a group have sent out and received, and tried to.
+    #[must_use]
+    pub fn egress_counts(&self, group: &GroupId) -> Counts {
+        self.egress.counts(group)
+    }
+
     /// Opens the group's socket, `<directory>/broker.sock`, and serves it until the link is dropped.
+    /// `rules` say what the group's tools may reach.
     ///
     /// `directory` must be the group's alone; it is made (mode 0755) if there is none, and an older
     /// socket in it is replaced. Only `owner`, a user and a group id, can connect; without it only the
@@ -259,13 +292,14 @@ impl Broker {
         directory: &Path,
         owner: Option<(u32, u32)>,
         sign_in: SignIn,
+        rules: Rules,
     ) -> io::Result<BrokerLink> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (socket, listener) = SocketFile::bind(&directory.join(SOCKET), owner)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let accepting =
-            runtime.spawn(accept(Arc::clone(self), Client { group: group.clone(), sign_in }, listener)).abort_handle();
+        let client = Client { group: group.clone(), sign_in, way_out: self.egress.way_out(group, rules) };
+        let accepting = runtime.spawn(accept(Arc::clone(self), client, listener)).abort_handle();
         Ok(BrokerLink { accepting, socket })
     }
 }
@@ -292,10 +326,11 @@ impl Drop for BrokerLink {
 }
 
 /// Whose socket it is, which is all that identifies a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Client {
     group: GroupId,
     sign_in: SignIn,
+    way_out: WayOut,
 }
 
 async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
@@ -323,7 +358,8 @@ async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
 
 async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
     let group = &client.group;
-    let service = service_fn(|request| forward::answer(&broker, &client, request));
+    let aside = Aside::default();
+    let service = service_fn(|request| forward::answer(&broker, &client, &aside, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -331,7 +367,10 @@ async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     match connection.without_shutdown().await {
-        Ok(answered) => linger(answered.io.into_inner()).await,
+        Ok(answered) => match aside.tunnel() {
+            Some(tunnel) => tunnel.carry(group, answered.io.into_inner(), &answered.read_buf).await,
+            None => linger(answered.io.into_inner()).await,
+        },
         // A client that leaves early is the usual end of an interrupted turn.
         Err(error) => debug!(%group, %error, "a connection ended early"),
     }

@@ -27,16 +27,27 @@ struct Route {
     api: Api,
     /// What comes after the bridge's base path, and after the upstream's.
     path: &'static str,
+    /// Whether its answer uses tokens.
+    costs: Costs,
+}
+
+/// Whether the operator pays for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Costs {
+    /// By what it uses: it is entered into the books and subject to the budget.
+    Tokens,
+    /// Nothing.
+    Nothing,
 }
 
 /// Everything that the two CLIs ask of their APIs.
 const ROUTES: [Route; 6] = [
-    Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages" },
-    Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages/count_tokens" },
-    Route { method: Method::HEAD, api: Api::Anthropic, path: "/api/hello" },
-    Route { method: Method::POST, api: Api::OpenAi, path: "/responses" },
-    Route { method: Method::POST, api: Api::OpenAi, path: "/responses/compact" },
-    Route { method: Method::GET, api: Api::OpenAi, path: "/models" },
+    Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages", costs: Costs::Tokens },
+    Route { method: Method::POST, api: Api::Anthropic, path: "/v1/messages/count_tokens", costs: Costs::Nothing },
+    Route { method: Method::HEAD, api: Api::Anthropic, path: "/api/hello", costs: Costs::Nothing },
+    Route { method: Method::POST, api: Api::OpenAi, path: "/responses", costs: Costs::Tokens },
+    Route { method: Method::POST, api: Api::OpenAi, path: "/responses/compact", costs: Costs::Tokens },
+    Route { method: Method::GET, api: Api::OpenAi, path: "/models", costs: Costs::Nothing },
 ];
 
 /// Names the group to the rehearsal. Whatever a client puts there itself is dropped.
@@ -54,9 +65,13 @@ pub enum Decision {
         api: Api,
         /// The path below the upstream's base.
         path: &'static str,
+        /// Whether its answer uses tokens.
+        costs: Costs,
     },
     /// It wants new tokens for a ChatGPT login, which only a container that has the login itself may.
     TradeLogin,
+    /// It names another host, as a request to a proxy does: a tool wants to go out.
+    Egress,
     /// It is none of the few that are allowed.
     Forbid,
     /// It wants a websocket. `codex` then turns to plain requests at once.
@@ -66,13 +81,13 @@ pub enum Decision {
 /// Decides by the request's first line and headers.
 #[must_use]
 pub fn decide(method: &Method, uri: &Uri, headers: &HeaderMap) -> Decision {
+    // A proxy's request (`GET http://other/`, `CONNECT other:443`) names a host; those to the APIs never do.
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Decision::Egress;
+    }
     let websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     if headers.get_all(header::UPGRADE).iter().any(websocket) {
         return Decision::NoWebsocket;
-    }
-    // A proxy's request (`GET http://other/`, `CONNECT other:443`) names a host; ours never do.
-    if uri.scheme().is_some() || uri.authority().is_some() {
-        return Decision::Forbid;
     }
     if *method == Method::POST && uri.path() == BROKER_LOGIN_TOKEN {
         return Decision::TradeLogin;
@@ -80,7 +95,7 @@ pub fn decide(method: &Method, uri: &Uri, headers: &HeaderMap) -> Decision {
     let route = ROUTES.iter().find(|route| {
         route.method == *method && uri.path().strip_prefix(base_path(route.api)).is_some_and(|path| path == route.path)
     });
-    route.map_or(Decision::Forbid, |route| Decision::Forward { api: route.api, path: route.path })
+    route.map_or(Decision::Forbid, |route| Decision::Forward { api: route.api, path: route.path, costs: route.costs })
 }
 
 /// In whose words to answer a request that is not forwarded.
@@ -118,11 +133,15 @@ pub fn request_headers(
         // `content-length` is said again by the client that sends the body.
         let names_client = match name.as_str() {
             "host" | "content-length" | "expect" | "x-api-key" | "api-key" | "cookie" => true,
+            // Said below.
+            "accept-encoding" => true,
             "authorization" | "chatgpt-account-id" => upstream.credential != Credential::AsSent,
             _ => false,
         };
         names_client || *name == GROUP_HEADER
     });
+    // What an answer used is read as it passes, so it has to come as it is.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let (api_key, bearer) = match (&upstream.credential, api) {
         (Credential::None { .. } | Credential::AsSent, _) => (None, None),
         (Credential::ApiKey(key), Api::Anthropic) => (Some(key), None),
@@ -162,7 +181,7 @@ fn sensitive(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
 
 /// Without the headers that concern one connection only (RFC 9110, 7.6.1), those that `Connection`
 /// names, and those to `drop`.
-fn end_to_end(headers: &HeaderMap, drop: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+pub(super) fn end_to_end(headers: &HeaderMap, drop: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -213,15 +232,16 @@ mod tests {
 
     #[test]
     fn what_the_clis_ask_is_forwarded() {
-        for (method, target, api, path) in [
-            ("POST", "/anthropic/v1/messages?beta=true", Api::Anthropic, "/v1/messages"),
-            ("POST", "/anthropic/v1/messages/count_tokens", Api::Anthropic, "/v1/messages/count_tokens"),
-            ("HEAD", "/anthropic/api/hello", Api::Anthropic, "/api/hello"),
-            ("POST", "/openai/v1/responses", Api::OpenAi, "/responses"),
-            ("POST", "/openai/v1/responses/compact", Api::OpenAi, "/responses/compact"),
-            ("GET", "/openai/v1/models?client_version=0.169.0", Api::OpenAi, "/models"),
+        use Costs::{Nothing, Tokens};
+        for (method, target, api, path, costs) in [
+            ("POST", "/anthropic/v1/messages?beta=true", Api::Anthropic, "/v1/messages", Tokens),
+            ("POST", "/anthropic/v1/messages/count_tokens", Api::Anthropic, "/v1/messages/count_tokens", Nothing),
+            ("HEAD", "/anthropic/api/hello", Api::Anthropic, "/api/hello", Nothing),
+            ("POST", "/openai/v1/responses", Api::OpenAi, "/responses", Tokens),
+            ("POST", "/openai/v1/responses/compact", Api::OpenAi, "/responses/compact", Tokens),
+            ("GET", "/openai/v1/models?client_version=0.169.0", Api::OpenAi, "/models", Nothing),
         ] {
-            assert_eq!(decision(method, target), Decision::Forward { api, path }, "{method} {target}");
+            assert_eq!(decision(method, target), Decision::Forward { api, path, costs }, "{method} {target}");
         }
     }
 
@@ -256,11 +276,20 @@ mod tests {
             ("POST", "/openai/oauth/token/"),
             ("DELETE", "/openai/v1/models"),
             ("GET", "/openai/v1/models/gpt"),
-            ("POST", "http://api.example/anthropic/v1/messages"),
-            ("GET", "https://api.example/openai/v1/models"),
-            ("CONNECT", "api.example:443"),
         ] {
             assert_eq!(decision(method, target), Decision::Forbid, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_names_a_host_is_a_tools_and_gets_no_credential() {
+        for (method, target) in [
+            ("POST", "http://api.example/anthropic/v1/messages"),
+            ("GET", "https://api.example/openai/v1/models"),
+            ("POST", "http://127.0.0.1:7411/anthropic/v1/messages"),
+            ("CONNECT", "api.example:443"),
+        ] {
+            assert_eq!(decision(method, target), Decision::Egress, "{method} {target}");
         }
     }
 
@@ -288,6 +317,7 @@ mod tests {
             ("x-api-key", "again"),
             ("api-key", "x"),
             ("cookie", "x"),
+            ("accept-encoding", "gzip, br"),
             ("x-longshore-group", "somebody-else"),
             ("anthropic-version", "2023-06-01"),
             ("anthropic-beta", "one"),
@@ -295,7 +325,12 @@ mod tests {
         ]);
         let group = "family".parse().unwrap();
         let key = upstream(Credential::ApiKey(secret("real")), false);
-        let kept = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "one"), ("anthropic-beta", "two")];
+        let kept = [
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "one"),
+            ("anthropic-beta", "two"),
+            ("accept-encoding", "identity"),
+        ];
         let sent = request_headers(&client, Api::Anthropic, &key, &group).unwrap();
         assert_eq!(sent, headers(&[&kept[..], &[("x-api-key", "real")]].concat()));
         assert!(sent["x-api-key"].is_sensitive());
@@ -317,7 +352,7 @@ mod tests {
             (both(), Api::Anthropic, vec![key, bearer]),
         ] {
             let sent = request_headers(&HeaderMap::new(), api, &upstream(credential, false), &"a".parse().unwrap());
-            assert_eq!(sent.unwrap(), headers(&expected));
+            assert_eq!(sent.unwrap(), headers(&[&[("accept-encoding", "identity")], &expected[..]].concat()));
         }
     }
 
@@ -332,7 +367,7 @@ mod tests {
         #[test]
         fn a_forwarded_path_is_never_the_clients_text(path in "/(anthropic|openai)?[/.%a-z0-9]{0,40}") {
             if let Ok(uri) = path.parse::<Uri>()
-                && let Decision::Forward { api, path: forwarded } = decide(&Method::POST, &uri, &HeaderMap::new())
+                && let Decision::Forward { api, path: forwarded, .. } = decide(&Method::POST, &uri, &HeaderMap::new())
             {
                 prop_assert_eq!(path, format!("{}{forwarded}", base_path(api)));
             }

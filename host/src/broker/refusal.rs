@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::login::LoginError;
 use super::policy::{self, Api};
+use crate::usage::denial::Denial;
 
 /// Why a request did not go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Refusal {
     },
     /// The ChatGPT login gives no token.
     Login(LoginError),
+    /// The group's budget does not allow it.
+    Budget(Denial),
     /// The body is over the limit.
     TooLarge {
         /// The limit.
@@ -51,20 +54,25 @@ impl Refusal {
     #[must_use]
     pub fn forbidden(method: &Method, uri: &Uri) -> Self {
         // The query may hold anything; the path says enough.
-        let place = uri.authority().map_or_else(String::new, |authority| format!("{}{authority}", scheme(uri)));
-        let asked = format!("{method} {place}{}", uri.path());
+        let asked = format!("{method} {}", uri.path());
         Self::Forbidden { asked: asked.chars().take(200).collect() }
     }
 
     /// The HTTP status.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub fn status(&self, api: Api) -> StatusCode {
         match self {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NoWebsocket => StatusCode::UPGRADE_REQUIRED,
             Self::NoCredential { .. } => StatusCode::UNAUTHORIZED,
             Self::Login(LoginError::Later(_)) => StatusCode::BAD_GATEWAY,
             Self::Login(_) => StatusCode::UNAUTHORIZED,
+            // What each CLI takes as final and tells the message of: on a 400 `claude` asks five times more, and on
+            // a 403 `codex` goes on for seconds.
+            Self::Budget(_) => match api {
+                Api::Anthropic => StatusCode::FORBIDDEN,
+                Api::OpenAi => StatusCode::BAD_REQUEST,
+            },
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unreachable { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
         }
@@ -86,6 +94,7 @@ impl Refusal {
             Self::NoWebsocket => "websockets are not offered here; use plain requests".to_owned(),
             Self::NoCredential { hint } => (*hint).to_owned(),
             Self::Login(error) => error.to_string(),
+            Self::Budget(denial) => denial.to_string(),
             Self::TooLarge { limit_bytes } => format!("the request is larger than {limit_bytes} bytes"),
             Self::Unreachable { origin, cause } => format!("cannot reach `{origin}`: {cause}"),
             Self::Broken { origin, cause } => format!("`{origin}` broke off: {cause}"),
@@ -100,7 +109,7 @@ impl Refusal {
             // https://docs.anthropic.com/en/api/errors
             Api::Anthropic => {
                 let kind = match self {
-                    Self::Forbidden { .. } => "permission_error",
+                    Self::Forbidden { .. } | Self::Budget(_) => "permission_error",
                     Self::NoWebsocket => "invalid_request_error",
                     Self::Login(LoginError::Later(_)) => "api_error",
                     Self::NoCredential { .. } | Self::Login(_) => "authentication_error",
@@ -118,6 +127,7 @@ impl Refusal {
                     Self::Login(LoginError::Later(_)) => ("server_error", "bad_gateway"),
                     Self::Login(LoginError::Refused(refusal)) => ("invalid_request_error", refusal.code()),
                     Self::Login(_) => ("invalid_request_error", "invalid_api_key"),
+                    Self::Budget(_) => ("invalid_request_error", "budget_used_up"),
                     Self::TooLarge { .. } => ("invalid_request_error", "request_too_large"),
                     Self::Unreachable { .. } | Self::Broken { .. } => ("server_error", "bad_gateway"),
                 };
@@ -127,16 +137,13 @@ impl Refusal {
     }
 }
 
-fn scheme(uri: &Uri) -> String {
-    uri.scheme_str().map_or_else(String::new, |scheme| format!("{scheme}://"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::super::login::LoginRefusal;
     use super::*;
+    use crate::usage::budget::{Limit, Standing};
 
     #[test]
     fn every_refusal_is_told_in_both_dialects() {
@@ -144,8 +151,6 @@ mod tests {
         let mut told = String::new();
         for refusal in [
             Refusal::forbidden(&Method::GET, &Uri::from_static("/anthropic/v1/files?secret=1")),
-            Refusal::forbidden(&Method::CONNECT, &Uri::from_static("example.com:443")),
-            Refusal::forbidden(&Method::GET, &Uri::from_static("http://example.com/x?y")),
             Refusal::NoWebsocket,
             Refusal::NoCredential { hint: "no credential for claude: set it" },
             Refusal::Login(LoginError::Missing),
@@ -155,12 +160,22 @@ mod tests {
             Refusal::Login(LoginError::Refused(LoginRefusal::Revoked)),
             Refusal::Login(LoginError::Refused(LoginRefusal::Other)),
             Refusal::Login(LoginError::Later("no answer in 30 s".to_owned())),
+            Refusal::Budget(Denial::UsedUp {
+                standing: Standing { limit: Limit::DailyTokens, used: 1_050, of: 1_000, unpriced: 0 },
+                anew: Some("2026-02-02T00:00[UTC]".parse().unwrap()),
+            }),
+            Refusal::Budget(Denial::UsedUp {
+                standing: Standing { limit: Limit::MonthlyUsd, used: 30_000_000_000, of: 30_000_000_000, unpriced: 0 },
+                anew: Some("2026-03-01T00:00[UTC]".parse().unwrap()),
+            }),
+            Refusal::Budget(Denial::NoPrice { limit: Limit::DailyUsd, model: "m".to_owned() }),
             Refusal::TooLarge { limit_bytes: 1024 },
             Refusal::Unreachable { origin: origin(), cause: "connection refused".to_owned() },
             Refusal::Broken { origin: origin(), cause: "connection closed".to_owned() },
         ] {
-            writeln!(told, "{}", refusal.status()).unwrap();
-            writeln!(told, "  {}\n  {}", refusal.body(Api::Anthropic), refusal.body(Api::OpenAi)).unwrap();
+            for api in [Api::Anthropic, Api::OpenAi] {
+                writeln!(told, "{} {}", refusal.status(api), refusal.body(api)).unwrap();
+            }
         }
         insta::assert_snapshot!(told);
     }

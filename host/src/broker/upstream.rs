@@ -19,8 +19,10 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::patience::{OF_AN_API, Patient};
+
 /// A request's body on its way out: the client's, as it comes, up to the limit; or our own.
-pub(super) type RequestBody = Either<Limited<Incoming>, Full<Bytes>>;
+pub(super) type RequestBody = Either<Limited<Patient<Incoming>>, Full<Bytes>>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Pool<C> = Client<Bounded<C>, RequestBody>;
@@ -56,15 +58,16 @@ impl Connections {
     ///
     /// Dropping the future, or later the response's body, closes the connection.
     pub(super) async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
-        let sent = if request.uri().scheme_str() == Some("https") {
+        let sending = if request.uri().scheme_str() == Some("https") {
             let pool = self.encrypted.get_or_try_init(encrypted).await;
-            pool.map_err(|error| SendError::Unreachable(format!("no root certificates: {error}")))?
-                .request(request)
-                .await
+            pool.map_err(|error| SendError::Unreachable(format!("no root certificates: {error}")))?.request(request)
         } else {
-            self.plain.get_or_init(|| pool(tcp())).request(request).await
+            self.plain.get_or_init(|| pool(tcp())).request(request)
         };
-        sent.map_err(|error| explain(&error))
+        match timeout(OF_AN_API, sending).await {
+            Ok(sent) => sent.map_err(|error| explain(&error)),
+            Err(_) => Err(SendError::Broken(format!("no answer within {} s", OF_AN_API.as_secs()))),
+        }
     }
 }
 

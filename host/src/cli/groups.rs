@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 use super::table::table;
 use super::{Ending, note, say};
 use crate::clock::Clock;
+use crate::container::installation::Installation;
+use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{GroupStatus, Request, Response, Status};
 use crate::groups::edit::{EditError, GroupsFile, Target};
 use crate::groups::{Entry, FILE_NAME, Groups, load};
+use crate::operator::Operator;
 
 /// How long a saved edit is waited for in the running host.
 const LIVE_WITHIN: Duration = Duration::from_secs(2);
@@ -120,9 +123,9 @@ async fn list(root: &Path, path: &Path, as_json: bool) -> anyhow::Result<Ending>
             live: true,
             generation: status.groups_generation,
             groups: status.groups,
-            problems: status.problems,
+            problems: [status.problems, status.refused_mounts].concat(),
         },
-        None => from_file(path)?,
+        None => from_file(root, path)?,
     };
     if as_json {
         say(&serde_json::to_string_pretty(&listing)?)?;
@@ -143,13 +146,14 @@ async fn ask(root: &Path) -> Option<Status> {
 }
 
 /// What a host would serve if it were started now.
-fn from_file(path: &Path) -> anyhow::Result<Listing> {
+fn from_file(root: &Path, path: &Path) -> anyhow::Result<Listing> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("the groups file `{}` cannot be read; `longshore init` makes one", path.display()))?;
     let loaded = load(&bytes, &Groups::default());
     // The assistant's name matters only for groups without a trigger of their own.
     let groups = loaded.groups.iter().map(|group| GroupStatus::of(group, &loaded.problems, "assistant")).collect();
-    let problems = loaded.problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    problems.extend(refusals(&Installation::of(root)?, &Operator::of_environment(), &loaded.groups));
     Ok(Listing { live: false, generation: 0, groups, problems })
 }
 
@@ -169,13 +173,14 @@ fn render(listing: &Listing) -> String {
                 group.provider.to_string(),
                 group.wakes_on.clone(),
                 if listing.live { group.generation.to_string() } else { "-".into() },
+                group.egress.policy.clone(),
                 group.chat.clone(),
                 group.name.clone(),
                 state.to_owned(),
             ]
         })
         .collect();
-    let mut text = table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "CHAT", "NAME", ""], &rows);
+    let mut text = table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "EGRESS", "CHAT", "NAME", ""], &rows);
     text.push_str(&if listing.live {
         format!("\ngeneration {} of the groups file is applied\n", listing.generation)
     } else {
@@ -274,7 +279,8 @@ mod tests {
     #[test]
     fn the_list_reads_well_in_a_healthy_and_in_a_broken_installation() {
         let healthy = r#"{"1@g.us": {"name": "Family", "folder": "family", "added_at": "x"},
-            "console:main": {"name": "Main", "folder": "main", "isMain": true, "provider": "codex"}}"#;
+            "console:main": {"name": "Main", "folder": "main", "isMain": true, "provider": "codex",
+             "containerConfig": {"egressAllow": ["intranet.example", "*.example.org"]}}}"#;
         insta::assert_snapshot!("healthy", listing(healthy, true));
         let broken = r#"{"1@g.us": {"name": "Family", "folder": "../family"},
             "console:main": {"name": "Main", "folder": "main", "isMain": true}}"#;

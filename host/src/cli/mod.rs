@@ -13,6 +13,7 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod usage;
 mod whatsapp;
 
 use std::io::Write;
@@ -53,6 +54,8 @@ enum Command {
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Show what the models' answers used, what that cost, and what is left of the budgets.
+    Usage(usage::UsageArgs),
     /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
     Doctor(doctor::DoctorArgs),
     /// Copy the database to a file, while the host runs or not.
@@ -116,6 +119,7 @@ impl Cli {
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),

@@ -13,6 +13,7 @@ use super::{Ending, note};
 use crate::app::{self, App, Options};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::operator::Operator;
 use crate::stop::Stop;
 use crate::telemetry;
 
@@ -61,7 +62,14 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
         note("Rehearsal: a stand-in answers, no model is asked. Put a credential into .env for the real thing.");
     }
     let runtime = Arc::new(super::engine());
-    let options = Options { root: root.clone(), config, rehearsal, runtime, clock: Clock::system() };
+    let options = Options {
+        root: root.clone(),
+        config,
+        rehearsal,
+        runtime,
+        operator: Operator::of_environment(),
+        clock: Clock::system(),
+    };
     // Before anybody can know that the host is there, and stop it.
     let (stop, restart) = (Stop::new(), Stop::new());
     tokio::spawn(follow(Signals::listen()?, stop.clone(), restart.clone()));

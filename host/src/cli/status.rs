@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::{Ending, say};
 use crate::control::client::Client;
-use crate::control::{Petitions, Request, Response, Status};
+use crate::control::{Egress, GroupStatus, Petitions, Request, Response, Status, UsedToday};
+use crate::usage::budget::usd;
 
 /// Arguments of `longshore status`.
 #[derive(Debug, Args)]
@@ -72,12 +73,31 @@ fn render(status: &Status) -> String {
     for group in &status.groups {
         let main = if group.is_main { ", main" } else { "" };
         let warm = if group.warm { ", warm" } else { "" };
-        line(format_args!("group     {:width$}  {}  {}{main}{warm}", group.id.as_str(), group.provider, group.chat));
+        let used = group.used_today.as_ref().filter(|used| used.requests > 0).map(today).unwrap_or_default();
+        let GroupStatus { id, provider, chat, .. } = group;
+        line(format_args!("group     {:width$}  {provider}  {chat}{main}{warm}{used}", id.as_str()));
+        let Egress { connections, refused, bytes, .. } = group.egress;
+        if connections + refused > 0 {
+            let mebibytes = bytes >> 20;
+            line(format_args!(
+                "egress    {:width$}  {connections} connections, {mebibytes} MiB, {refused} refused since the start",
+                group.id.as_str()
+            ));
+        }
     }
-    for problem in &status.problems {
+    for problem in status.problems.iter().chain(&status.sender_problems).chain(&status.refused_mounts) {
         line(format_args!("problem   {problem}"));
     }
     text
+}
+
+fn today(used: &UsedToday) -> String {
+    let cost = match used.unpriced_requests {
+        0 => usd(used.cost_nano_usd),
+        _ if used.cost_nano_usd == 0 => "?".into(),
+        _ => format!("{} + ?", usd(used.cost_nano_usd)),
+    };
+    format!(", today {} tokens, {cost}", used.tokens)
 }
 
 pub(super) fn duration(seconds: u64) -> String {
@@ -92,7 +112,7 @@ pub(super) fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ChannelGap, ChannelStatus, GroupStatus};
+    use crate::control::{ChannelGap, ChannelStatus};
 
     #[test]
     fn status_reads_well_in_a_healthy_and_in_a_broken_installation() {
@@ -103,9 +123,21 @@ mod tests {
             provider: longshore_protocol::ProviderKind::Claude,
             is_main,
             warm,
+            egress: Egress {
+                policy: "list".into(),
+                connections: if is_main { 0 } else { 3 },
+                refused: u64::from(!is_main),
+                bytes: 5 << 20,
+            },
             wakes_on: "every message".into(),
             generation: 3,
             problem: None,
+            used_today: is_main.then_some(UsedToday {
+                requests: 3,
+                tokens: 4500,
+                cost_nano_usd: 12_000_000,
+                unpriced_requests: 1,
+            }),
         };
         let status = Status {
             version: "0.1.0".into(),
@@ -126,6 +158,8 @@ mod tests {
             groups: vec![group("main", true, true), group("family-chat", false, false)],
             groups_generation: 3,
             problems: vec!["line 3, column 5: …".into()],
+            sender_problems: vec!["the sender allowlist …".into()],
+            refused_mounts: vec!["group `main`: `/x` is not mounted: …".into()],
             outbox_pending: 2,
             outbox_dead: 1,
             petitions: Petitions { granted: 12, refused: 1, unreadable: 0 },
@@ -144,9 +178,12 @@ mod tests {
         petitions 12 granted, 1 refused, 0 unreadable since the start
         tasks     3 active, 1 paused
         database  DAMAGED: Page 7: btreeInitPage() returns error code 11
-        group     main         claude  console:main, main, warm
+        group     main         claude  console:main, main, warm, today 4500 tokens, $0.0120 + ?
         group     family-chat  claude  console:family-chat
+        egress    family-chat  3 connections, 5 MiB, 1 refused since the start
         problem   line 3, column 5: …
+        problem   the sender allowlist …
+        problem   group `main`: `/x` is not mounted: …
         ");
     }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub struct Config {
     pub max_messages_per_prompt: NonZeroUsize,
     /// `TZ`: the zone in which people and schedules mean their times. Always an IANA zone, or UTC.
     pub time_zone: TimeZone,
+    /// `EGRESS_RESOLVER`: the name server that is asked for the hosts that agents' tools want to reach; the
+    /// system's own way if unset.
+    pub egress_resolver: Option<SocketAddr>,
     /// `CHANNELS`: the ways to people, in the operator's order; never empty, no name twice.
     pub channels: Vec<ChannelSetting>,
     /// `RETENTION_DAYS`: how long what is finished is kept; `None` for ever.

@@ -1,6 +1,7 @@
 //! From variables to settings, without I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 27] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "CONTAINER_TIMEOUT",
@@ -26,6 +27,7 @@ pub(super) const KEYS: [&str; 26] = [
     "KEEP_WARM_SECONDS",
     "STOP_WORD",
     "MAX_MESSAGES_PER_PROMPT",
+    "EGRESS_RESOLVER",
     "TZ",
     "CHANNELS",
     "RETENTION_DAYS",
@@ -154,6 +156,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             .text("STOP_WORD", 32, |character| !character.is_control(), "one word or a few")
             .unwrap_or_else(|| "/stop".to_owned()),
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
+        egress_resolver: egress_resolver(&mut settings),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
         retention: retention(&mut settings),
@@ -199,6 +202,19 @@ fn time_zone(settings: &mut Settings<'_>) -> TimeZone {
         ));
         TimeZone::UTC
     })
+}
+
+/// `ip` or `ip:port`; 53 is the port of name servers.
+fn egress_resolver(settings: &mut Settings<'_>) -> Option<SocketAddr> {
+    const KEY: &str = "EGRESS_RESOLVER";
+    let text = settings.get(KEY)?;
+    let whole = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)));
+    let server = whole.filter(|server| server.port() != 0 && !server.ip().is_unspecified());
+    if server.is_none() {
+        let write = format!("write a name server's address, for example `{KEY}=127.0.0.1:53`");
+        settings.refuse(ConfigProblem::new(KEY, format!("is `{}`", shown(text)), write));
+    }
+    server
 }
 
 fn retention(settings: &mut Settings<'_>) -> Option<Duration> {

@@ -85,6 +85,7 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
         ("IDLE_TIMEOUT", "-1"),
         ("MAX_CONCURRENT_CONTAINERS", "0"),
         ("MAX_MESSAGES_PER_PROMPT", "99999999999999999999"),
+        ("EGRESS_RESOLVER", "dns.example:53"),
         ("TZ", "Mars/Olympus"),
         ("CHANNELS", "console, Console, what's up, whatsapp, telegram, signal, sms"),
         ("CHANNEL_TELEGRAM", "tele 'gram"),
@@ -111,6 +112,21 @@ fn what_is_finished_is_kept_for_a_week_at_least_or_for_ever() {
     assert_eq!(parse(&[("RETENTION_DAYS", "7")]).unwrap().retention, Some(Duration::from_secs(7 * 24 * 3600)));
     for days in ["1", "6", "-1", "36501", "90d"] {
         assert_eq!(problems(&[("RETENTION_DAYS", days)]).len(), 1, "{days}");
+    }
+}
+
+#[test]
+fn a_name_server_is_an_address_perhaps_with_a_port() {
+    for (text, read) in [
+        ("192.0.2.53", "192.0.2.53:53"),
+        ("127.0.0.1:5353", "127.0.0.1:5353"),
+        ("2001:db8::53", "[2001:db8::53]:53"),
+        ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+    ] {
+        assert_eq!(parse(&[("EGRESS_RESOLVER", text)]).unwrap().egress_resolver, Some(read.parse().unwrap()), "{text}");
+    }
+    for text in ["localhost", "192.0.2.53:0", "0.0.0.0", "192.0.2.53:65536", "192.0.2.53 192.0.2.54"] {
+        assert_eq!(problems(&[("EGRESS_RESOLVER", text)]).len(), 1, "{text}");
     }
 }
 

@@ -170,6 +170,16 @@ pub enum RuntimeError {
         /// What the host needs.
         expected: u32,
     },
+    /// The image that a group names for itself cannot be used.
+    #[error("the image `{image}`, which `containerConfig.image` of group `{group}` names, {why}")]
+    GroupImage {
+        /// The group.
+        group: GroupId,
+        /// The reference that was asked for.
+        image: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The engine answered and refused.
     #[error("the container engine refused: {0}")]
     Refused(String),

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::installation::Installation;
 use super::mounts::{self, FolderAccess, Mount};
+use crate::groups::Network;
 
 /// Label with [`Installation::root_hash`]: which installation the container belongs to.
 pub const LABEL_ROOT: &str = "longshore.root";
@@ -22,7 +23,8 @@ pub const LABEL_GENERATION: &str = "longshore.generation";
 pub const LABEL_SPEC: &str = "longshore.spec";
 
 /// What one group's container is. Not in here, because it is the same for all and open to no choice:
-/// no network, a read-only root, no capabilities, no new privileges, no log kept by the engine.
+/// a read-only root, no capabilities, no new privileges, the engine's seccomp profile, namespaces of its
+/// own for everything, no core dumps, no log kept by the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSpec {
     /// Start of the container's name, for people; the runtime adds something random. Containers are
@@ -42,6 +44,8 @@ pub struct ContainerSpec {
     pub env: BTreeMap<String, String>,
     /// Where the entry point starts.
     pub working_directory: String,
+    /// What of the network it reaches by itself.
+    pub network: Network,
     /// Folders of the host.
     pub mounts: Vec<Mount>,
     /// Folders in memory, gone with the container.
@@ -111,6 +115,8 @@ pub struct SpecInput<'a> {
     pub placeholders: &'a [(&'a str, &'a str)],
     /// The operator's mounts that the allowlist permits.
     pub additional_mounts: &'a [Mount],
+    /// What of the network it reaches by itself.
+    pub network: Network,
     /// What it may use up.
     pub limits: Limits,
 }
@@ -131,6 +137,7 @@ impl ContainerSpec {
             gid: input.installation.gid,
             env: environment(input),
             working_directory: paths::GROUP.to_owned(),
+            network: input.network,
             mounts,
             scratch: scratch(),
             limits: input.limits,
@@ -209,6 +216,7 @@ mod tests {
             timezone: "Europe/Berlin",
             placeholders,
             additional_mounts,
+            network: Network::None,
             limits: Limits::default(),
         })
     }

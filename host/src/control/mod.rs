@@ -151,6 +151,12 @@ pub struct Status {
     pub groups_generation: u64,
     /// Problems of the groups file, those of groups that are served as well.
     pub problems: Vec<String>,
+    /// What is wrong with the sender allowlist, and what follows from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sender_problems: Vec<String>,
+    /// What is wrong with the mount allowlist, and the additional mounts that are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_mounts: Vec<String>,
     /// Messages that wait to be sent.
     pub outbox_pending: u64,
     /// Messages that were given up.
@@ -192,6 +198,7 @@ impl GroupStatus {
             provider: group.provider,
             is_main: group.is_main,
             warm: false,
+            egress: Egress::of(group),
             wakes_on: match &group.trigger {
                 _ if group.is_main || !group.requires_trigger => "every message".into(),
                 Some(trigger) => trigger.clone(),
@@ -199,7 +206,27 @@ impl GroupStatus {
             },
             generation: group.generation,
             problem: of_entry.map(ToString::to_string),
+            used_today: None,
         }
+    }
+}
+
+/// What a group's tools may reach, and what they did with it since the host's start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Egress {
+    /// `none`, `list`, `list +2` with two entries of the operator's, or `open`.
+    pub policy: String,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Requests that were not allowed.
+    pub refused: u64,
+    /// Bytes, both directions together.
+    pub bytes: u64,
+}
+
+impl Egress {
+    fn of(group: &Group) -> Self {
+        Self { policy: group.container.egress.to_string(), ..Self::default() }
     }
 }
 
@@ -249,9 +276,28 @@ pub struct GroupStatus {
     pub warm: bool,
     /// What wakes it: a trigger, or every message.
     pub wakes_on: String,
+    /// What its tools may reach, and did.
+    #[serde(default)]
+    pub egress: Egress,
     /// The generation of the groups file in which its configuration last changed.
     pub generation: u64,
     /// What is wrong with its entry now, if anything: the host goes on with the last good one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What it has used of its models today; only a running host says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_today: Option<UsedToday>,
+}
+
+/// What a group has used of its models on a day of the host's time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedToday {
+    /// Requests to a model.
+    pub requests: u64,
+    /// Tokens of every kind.
+    pub tokens: u64,
+    /// What they cost as far as that is known, in billionths of a US dollar.
+    pub cost_nano_usd: u64,
+    /// Requests that used tokens of a model without a price.
+    pub unpriced_requests: u64,
 }

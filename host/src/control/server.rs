@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use longshore_protocol::GroupId;
 use longshore_protocol::line::{Line, LineBuffer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -12,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelGap, ChannelStatus, GroupStatus, Petitions, Request, Response, Status, Stopped};
+use super::{ChannelGap, ChannelStatus, Egress, GroupStatus, Petitions, Request, Response, Status, Stopped, UsedToday};
+use crate::broker::egress::Counts;
 use crate::channel::console::{self, Console, Heard};
 use crate::clock::Clock;
 use crate::container::ContainerRuntime;
@@ -20,11 +22,14 @@ use crate::container::resident::Residents;
 use crate::deliver::Outbound;
 use crate::groups::Group;
 use crate::groups::watch::Snapshot;
+use crate::senders::Senders;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
 use crate::upkeep::Health;
+use crate::usage::Amount;
+use crate::usage::meter::Meter;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
 const LOOK: Duration = Duration::from_secs(5);
@@ -41,10 +46,14 @@ pub struct Control {
     pub health: Health,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
+    /// Who may wake agents.
+    pub senders: watch::Receiver<Arc<Senders>>,
     /// The channels' links.
     pub outbound: Outbound,
     /// The warm containers.
     pub residents: Arc<Residents>,
+    /// What the groups have used.
+    pub meter: Arc<Meter>,
     /// The running turns.
     pub stops: Stops,
     /// The time.
@@ -271,6 +280,11 @@ impl Control {
         }
     }
 
+    fn used_today(&self, group: &GroupId) -> UsedToday {
+        let Amount { requests, tokens, nano_usd, unpriced } = self.meter.used_today(group);
+        UsedToday { requests, tokens: tokens.all(), cost_nano_usd: nano_usd, unpriced_requests: unpriced }
+    }
+
     async fn status(&self) -> Status {
         let snapshot = self.groups.borrow().clone();
         let warm = self.residents.warm();
@@ -278,6 +292,7 @@ impl Control {
         let counts = self.tasks.mailroom.counts();
         let (tasks_active, tasks_paused) = self.store.task_counts().await.unwrap_or_default();
         let (outbox_pending, outbox_dead) = self.store.outbox_counts().await.unwrap_or_default();
+        let sender_problems = self.senders.borrow().problems.clone();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: self.since.elapsed().as_secs(),
@@ -292,11 +307,15 @@ impl Control {
                 .iter()
                 .map(|group| GroupStatus {
                     warm: warm.contains(&group.id),
+                    egress: egress(group, self.residents.egress_counts(&group.id)),
+                    used_today: Some(self.used_today(&group.id)),
                     ..GroupStatus::of(group, &snapshot.problems, &self.assistant)
                 })
                 .collect(),
             groups_generation: snapshot.generation,
             problems: snapshot.problems.iter().map(ToString::to_string).collect(),
+            sender_problems,
+            refused_mounts: self.residents.refused_mounts().await,
             outbox_pending,
             outbox_dead,
             petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },
@@ -306,6 +325,11 @@ impl Control {
             database_damage: self.health.damage(),
         }
     }
+}
+
+fn egress(group: &Group, counts: Counts) -> Egress {
+    let Counts { connections, refused, bytes } = counts;
+    Egress { connections, refused, bytes, ..Egress::of(group) }
 }
 
 fn channel_status((name, link): (String, crate::deliver::Link)) -> ChannelStatus {

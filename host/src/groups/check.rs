@@ -14,11 +14,11 @@ use super::entry::entry_schema;
 use super::problem::{Findings, Path, shown};
 
 /// The shape of one entry.
-pub(super) static ENTRY: LazyLock<Shape> = LazyLock::new(|| Shape::compile(entry_schema().as_value()));
+pub(crate) static ENTRY: LazyLock<Shape> = LazyLock::new(|| Shape::compile(entry_schema().as_value()));
 
 /// What a value may be.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Text { min: usize, max: usize },
     Choice(Vec<String>),
     Number { whole: bool, min: f64, max: f64, about: String },
@@ -32,7 +32,7 @@ pub(super) enum Shape {
 
 /// A field of a record.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     name: String,
     required: bool,
     shape: Shape,
@@ -40,7 +40,7 @@ pub(super) struct Field {
 
 impl Shape {
     /// Reads the part of JSON Schema that schemars writes for this file's types.
-    fn compile(schema: &Json) -> Self {
+    pub(crate) fn compile(schema: &Json) -> Self {
         for alternatives in ["anyOf", "oneOf"] {
             if let Some(shapes) = schema[alternatives].as_array() {
                 return Self::either(shapes.iter().map(Self::compile).collect());
@@ -146,7 +146,7 @@ impl Shape {
     /// Reports everything that is wrong with a value and returns what is right of it.
     ///
     /// What is left out was reported, so the rest serves only to find further problems.
-    pub(super) fn check(&self, value: &Value<'_>, path: &Path<'_>, findings: &mut Findings) -> Option<Json> {
+    pub(crate) fn check(&self, value: &Value<'_>, path: &Path<'_>, findings: &mut Findings) -> Option<Json> {
         let offset = value.range().start;
         let wrong = match (self, value) {
             (Self::Either(shapes), _) => match shapes.iter().find(|shape| shape.is_kind_of(value)) {

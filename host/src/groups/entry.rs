@@ -60,6 +60,9 @@ pub struct Entry {
     #[schemars(range(min = 32, max = 4_194_304))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u32>,
+    /// What the group may use of its models. Default: as much as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetConfig>,
 }
 
 /// A CLI by name.
@@ -206,6 +209,40 @@ pub struct ContainerConfig {
     #[schemars(length(min = 1, max = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// How far the agent's tools get through the host's proxy. Default: list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// Hosts that they reach beyond the usual ones for code and packages: `host`, `*.host` or `host:port`. Without a port: 443 and 80.
+    #[schemars(length(max = 256), inner(length(min = 1, max = 320)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_allow: Option<Vec<String>>,
+    /// Whether the agent reaches the network past the host. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+}
+
+/// How far the agent's tools get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// Nowhere.
+    None,
+    /// To the usual hosts for code and packages, and to those of `egressAllow`.
+    #[default]
+    List,
+    /// To every public host.
+    Open,
+}
+
+/// What of the network a container reaches by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Nothing: the host's broker is the only way out.
+    #[default]
+    None,
+    /// The engine's default bridge: the internet, the local network and this machine's open ports.
+    Bridge,
 }
 
 /// A directory of the host that the agent sees.
@@ -222,6 +259,24 @@ pub struct AdditionalMount {
     /// Whether the agent may only read. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readonly: Option<bool>,
+}
+
+/// What a group may use of its models. Days and months are those of the host's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Tokens a day: read, from the provider's cache or not, and written.
+    #[schemars(range(max = 1_000_000_000_000u64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_tokens: Option<u64>,
+    /// US dollars a day, by the prices in `data/prices.json`.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_usd: Option<f64>,
+    /// US dollars a calendar month, by the prices in `data/prices.json`.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<f64>,
 }
 
 /// Bytes as a number, or a text such as `2g`.
@@ -280,7 +335,12 @@ pub fn file_schema() -> Schema {
 
 /// The JSON Schema of one entry.
 pub(super) fn entry_schema() -> Schema {
-    settings().into_generator().into_root_schema_for::<Entry>()
+    schema_of::<Entry>()
+}
+
+/// The JSON Schema of a type, written as [`file_schema`] is.
+pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
+    settings().into_generator().into_root_schema_for::<T>()
 }
 
 fn settings() -> SchemaSettings {

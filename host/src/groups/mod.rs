@@ -5,15 +5,15 @@
 //! [`edit`] is the only way in which the host writes it. An entry with a problem keeps the group as it
 //! last was, so that no slip of a hand silences a bot.
 
-mod check;
+pub(crate) mod check;
 pub mod edit;
+mod egress;
 pub mod entry;
 mod load;
-mod problem;
-mod read;
+pub(crate) mod problem;
 mod resolve;
 mod settle;
-mod syntax;
+pub(crate) mod syntax;
 pub mod watch;
 
 #[cfg(test)]
@@ -26,15 +26,19 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use longshore_protocol::{GroupId, ProviderKind, ProviderSettings};
 
-pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Entry};
+pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Egress, Entry, Network};
 pub use self::load::{Loaded, load};
 pub use self::problem::{Effect, Position, Problem};
+pub(crate) use self::syntax::strict as strict_json;
+
+use crate::broker::egress::rules::Rules;
+use crate::usage::budget::Budget;
 
 /// The name of the file, in the host's `data` directory.
 pub const FILE_NAME: &str = "registered_groups.json";
 
 /// The largest file that is read, in bytes.
-pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_FILE_BYTES: usize = crate::follow::MAX_BYTES;
 
 /// A group as the host uses it. It exists only if its entry was without a mistake.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,8 @@ pub struct Group {
     pub container: ContainerChoices,
     /// The time zone of its people; absent means the host's.
     pub timezone: Option<TimeZone>,
+    /// What it may use of its models.
+    pub budget: Budget,
     /// The [`Groups::generation`] in which any of the above last changed.
     pub generation: u64,
     /// `isMain` as written; [`Group::is_main`] also knows the rule for files that never say it.
@@ -89,6 +95,8 @@ pub struct ContainerChoices {
     pub mounts: Vec<ExtraMount>,
     /// Another image.
     pub image: Option<String>,
+    /// What of the network it reaches by itself.
+    pub network: Network,
     /// How long one turn may take.
     pub time_limit: Option<Duration>,
     /// Whether the container is started before the first message.
@@ -99,6 +107,8 @@ pub struct ContainerChoices {
     pub nano_cpus: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// What its tools may reach.
+    pub egress: Rules,
 }
 
 /// A directory of the host that the operator wants in the container. Not checked against anything yet.

@@ -60,7 +60,7 @@ impl fmt::Display for Effect {
 
 impl Problem {
     /// A problem of the file as a whole, without a place in it.
-    pub(super) fn of_file(text: String, effect: Effect) -> Self {
+    pub(crate) fn of_file(text: String, effect: Effect) -> Self {
         Self { position: None, path: "$".to_owned(), chat: None, text, effect }
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Problem {
 }
 
 /// A text from the file, fit for a message: shortened, control characters escaped.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
@@ -85,7 +85,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// The way from the root to a value, as a list on the stack.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Path<'a> {
+pub(crate) enum Path<'a> {
     Root,
     Key(&'a Path<'a>, &'a str),
     Index(&'a Path<'a>, usize),
@@ -108,33 +108,33 @@ impl fmt::Display for Path<'_> {
 
 /// A problem before its place and its effect are known.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// Bytes from the start of the text.
-    pub(super) offset: usize,
-    pub(super) path: String,
-    pub(super) chat: Option<String>,
-    pub(super) text: String,
+    pub(crate) offset: usize,
+    pub(crate) path: String,
+    pub(crate) chat: Option<String>,
+    pub(crate) text: String,
     /// `None`: it rejects the entry, and what follows is known when all entries are.
-    pub(super) effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
 }
 
 /// Collects findings, as many as are worth listing, and counts the others.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     listed: Vec<Finding>,
     unlisted: usize,
     rejections: usize,
     /// The chat whose entry is looked at.
-    pub(super) chat: Option<String>,
+    pub(crate) chat: Option<String>,
 }
 
 impl Findings {
     /// Something that rejects the entry.
-    pub(super) fn reject(&mut self, offset: usize, path: &Path<'_>, text: impl Into<String>) {
+    pub(crate) fn reject(&mut self, offset: usize, path: &Path<'_>, text: impl Into<String>) {
         self.add(offset, path, text, None);
     }
 
-    pub(super) fn add(&mut self, offset: usize, path: &Path<'_>, text: impl Into<String>, effect: Option<Effect>) {
+    pub(crate) fn add(&mut self, offset: usize, path: &Path<'_>, text: impl Into<String>, effect: Option<Effect>) {
         self.rejections += usize::from(effect.is_none());
         if self.listed.len() >= MAX_PROBLEMS {
             self.unlisted += 1;
@@ -150,18 +150,18 @@ impl Findings {
     }
 
     /// Whether one is about this place.
-    pub(super) fn is_about(&self, path: &Path<'_>) -> bool {
+    pub(crate) fn is_about(&self, path: &Path<'_>) -> bool {
         let path = path.to_string();
         self.listed.iter().rev().any(|finding| finding.path == path)
     }
 
     /// How many reject an entry, listed or not: an entry during whose check it grew is not used.
-    pub(super) fn rejections(&self) -> usize {
+    pub(crate) fn rejections(&self) -> usize {
         self.rejections
     }
 
     /// The problems in the order of the text. `kept` tells whether a chat is still served by an earlier version.
-    pub(super) fn into_problems(mut self, text: &str, kept: impl Fn(&str) -> bool) -> Vec<Problem> {
+    pub(crate) fn into_problems(mut self, text: &str, kept: impl Fn(&str) -> bool) -> Vec<Problem> {
         self.listed.sort_by_key(|finding| finding.offset);
         let mut locator = Locator { text, offset: 0, position: Position { line: 1, column: 1 } };
         let mut problems: Vec<Problem> = self

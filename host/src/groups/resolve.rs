@@ -9,10 +9,12 @@ use jsonc_parser::common::Ranged;
 use longshore_protocol::{CodexSignIn, GroupId, IdError, ProviderKind, ProviderSettings};
 use serde_json::Value as Json;
 
-use super::entry::{AdditionalMount, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
+use super::egress;
+use super::entry::{AdditionalMount, BudgetConfig, CodexConfig, ConfigValue, ContainerConfig, Entry, MemoryLimit};
 use super::problem::{Effect, Findings, Path, shown};
 use super::{CodexChoices, ContainerChoices, ExtraMount, Group};
 use crate::route;
+use crate::usage::budget::Budget;
 
 /// Less starts no CLI.
 const MIN_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
@@ -29,7 +31,7 @@ impl Place<'_> {
         self.add(self.path, self.object, field, text.into(), None, findings);
     }
 
-    fn warn(&self, field: &[&str], text: &str, findings: &mut Findings) {
+    pub(super) fn warn(&self, field: &[&str], text: &str, findings: &mut Findings) {
         self.add(self.path, self.object, field, text.to_owned(), Some(Effect::Ignored), findings);
     }
 
@@ -108,6 +110,7 @@ pub(super) fn resolve(chat: &str, entry: Entry, place: &Place<'_>, findings: &mu
         codex: choices,
         container,
         timezone,
+        budget: entry.budget.map(Budget::from).unwrap_or_default(),
         generation: 0,
         main_claim: entry.is_main,
     })
@@ -178,7 +181,8 @@ fn toml(value: &Json) -> Option<String> {
     }
 }
 
-fn container_choices(config: ContainerConfig, place: &Place<'_>, findings: &mut Findings) -> ContainerChoices {
+fn container_choices(mut config: ContainerConfig, place: &Place<'_>, findings: &mut Findings) -> ContainerChoices {
+    let egress = egress::rules(config.egress, config.egress_allow.take(), place, findings);
     if config.env.is_some_and(|env| !env.is_empty()) {
         let text = "has no effect: containers are given no environment of the operator's";
         place.warn(&["containerConfig", "env"], text, findings);
@@ -191,8 +195,10 @@ fn container_choices(config: ContainerConfig, place: &Place<'_>, findings: &mut 
     ContainerChoices {
         mounts: mounts.into_iter().map(ExtraMount::from).collect(),
         image: config.image,
+        network: config.network.unwrap_or_default(),
         time_limit: config.timeout.map(Duration::from_millis),
         prewarm: config.prewarm.unwrap_or_default(),
+        egress,
         ..ContainerChoices::default()
     }
 }
@@ -205,6 +211,21 @@ impl From<AdditionalMount> for ExtraMount {
             readonly: mount.readonly.unwrap_or(true),
         }
     }
+}
+
+impl From<BudgetConfig> for Budget {
+    fn from(config: BudgetConfig) -> Self {
+        Self {
+            daily_tokens: config.daily_tokens,
+            daily_nano_usd: config.daily_usd.map(nano_usd),
+            monthly_nano_usd: config.monthly_usd.map(nano_usd),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema bounds it to 0 to 10^6")]
+fn nano_usd(dollars: f64) -> u64 {
+    (dollars * 1e9).round() as u64
 }
 
 fn memory_bytes(limit: &MemoryLimit, place: &Place<'_>, findings: &mut Findings) -> Option<u64> {

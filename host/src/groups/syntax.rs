@@ -13,14 +13,14 @@ const MAX_DEPTH: usize = 32;
 
 /// Why bytes are not a groups file, and where.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Bytes from the start of the text without a byte order mark.
-    pub(super) offset: usize,
-    pub(super) text: String,
+    pub(crate) offset: usize,
+    pub(crate) text: String,
 }
 
 /// The only dialect: what every JSON reader reads.
-pub(super) fn strict() -> ParseOptions {
+pub(crate) fn strict() -> ParseOptions {
     ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -36,7 +36,7 @@ pub(super) fn strict() -> ParseOptions {
 }
 
 /// The text of the file without a byte order mark, which some editors write.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, SyntaxError> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, SyntaxError> {
     if bytes.len() > MAX_FILE_BYTES {
         let text = format!("the file has {} bytes and may have {MAX_FILE_BYTES}", bytes.len());
         return Err(SyntaxError { offset: 0, text });
@@ -47,7 +47,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, SyntaxError> {
 }
 
 /// The text as far as it is one, for finding a position in it.
-pub(super) fn readable(bytes: &[u8]) -> &str {
+pub(crate) fn readable(bytes: &[u8]) -> &str {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = bytes.get(..MAX_FILE_BYTES).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
@@ -56,24 +56,28 @@ pub(super) fn readable(bytes: &[u8]) -> &str {
     }
 }
 
-/// The file's object.
-pub(super) fn parse(text: &str) -> Result<Object<'_>, SyntaxError> {
-    check_depth(text)?;
-    let collect = CollectOptions::default();
-    let value = parse_to_ast(text, &collect, &strict())
-        .map_err(|error| SyntaxError { offset: error.range().start, text: sentence(error.kind()) })?;
-    let Some(value) = value.value else {
-        return Err(SyntaxError { offset: 0, text: "the file is empty; no groups is `{}`".to_owned() });
-    };
-    // The parser above knows places but forgives a few things (leading zeros, exotic white space).
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| unforgiven(text, &error))?;
-    match value {
-        Value::Object(object) => Ok(object),
-        other => Err(SyntaxError {
+/// The groups file's object.
+pub(crate) fn parse(text: &str) -> Result<Object<'_>, SyntaxError> {
+    match value(text)? {
+        Some(Value::Object(object)) => Ok(object),
+        Some(other) => Err(SyntaxError {
             offset: other.range().start,
             text: "expected an object whose keys are chat ids, `{ … }`".to_owned(),
         }),
+        None => Err(SyntaxError { offset: 0, text: "the file is empty; no groups is `{}`".to_owned() }),
     }
+}
+
+/// The value that a file holds; `None` for an empty one.
+pub(crate) fn value(text: &str) -> Result<Option<Value<'_>>, SyntaxError> {
+    check_depth(text)?;
+    let collect = CollectOptions::default();
+    let parsed = parse_to_ast(text, &collect, &strict())
+        .map_err(|error| SyntaxError { offset: error.range().start, text: sentence(error.kind()) })?;
+    let Some(value) = parsed.value else { return Ok(None) };
+    // The parser above knows places but forgives a few things (leading zeros, exotic white space).
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| unforgiven(text, &error))?;
+    Ok(Some(value))
 }
 
 fn check_depth(text: &str) -> Result<(), SyntaxError> {

@@ -33,8 +33,14 @@ impl Intake {
             Some(id) => self.sent_by_host(&edit.chat, id).await,
             None => false,
         };
-        let authorship = Authorship { sent_by_host: false, replies_to_host };
-        let route = route(Some(group.as_ref()), &as_edited(&edit, &original), &self.words, authorship);
+        let message = as_edited(&edit, &original);
+        let standing = self.standing(channel, &message);
+        let authorship = Authorship { sent_by_host: false, replies_to_host, standing };
+        let route = route(Some(group.as_ref()), &message, &self.words, authorship);
+        if route == Route::Dropped {
+            tracing::debug!(channel, chat = edit.chat, target = edit.target, %route, "edit");
+            return Ok(None);
+        }
         let wakes = matches!(route, Route::Wake(_));
         let change = MessageEdit {
             original: original.seq,
@@ -91,7 +97,7 @@ fn as_edited(edit: &ChatEdit, original: &Original) -> ChatMessage {
         text: edit.text.clone(),
         timestamp: edit.timestamp.clone(),
         is_group: true,
-        from_me: false,
+        from_me: edit.from_me,
         mentions_me: edit.mentions_me.unwrap_or(mentioned),
         reply_to: original.reply_to.clone(),
         offline: false,

@@ -74,6 +74,11 @@ pub enum Refusal {
     /// Nobody becomes main by a file.
     #[error("`isMain` cannot be set this way; the operator does it in the groups file")]
     IsMain,
+    /// Nobody lets another out by a file, or brings an image, either.
+    #[error(
+        "`egress`, `egressAllow`, `network` and `image` cannot be set this way; the operator does it in the groups file"
+    )]
+    OperatorsOwn,
     /// The groups file did not take it.
     #[error("{0}")]
     GroupsFile(String),
@@ -117,6 +122,7 @@ mod tests {
             Refusal::Jitter,
             Refusal::Script,
             Refusal::IsMain,
+            Refusal::OperatorsOwn,
             Refusal::GroupsFile("the chat `x:1` is registered already".into()),
             Refusal::Unwritable("disk full".into()),
         ]
@@ -144,8 +150,9 @@ mod tests {
             Refusal::Jitter => 16,
             Refusal::Script => 17,
             Refusal::IsMain => 18,
-            Refusal::GroupsFile(_) => 19,
-            Refusal::Unwritable(_) => 20,
+            Refusal::OperatorsOwn => 19,
+            Refusal::GroupsFile(_) => 20,
+            Refusal::Unwritable(_) => 21,
         }
     }
 

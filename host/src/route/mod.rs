@@ -17,6 +17,20 @@ pub struct Authorship {
     pub sent_by_host: bool,
     /// Whether it answers a message that the host sent.
     pub replies_to_host: bool,
+    /// What the sender may do, by the sender allowlist.
+    pub standing: SenderStanding,
+}
+
+/// What a sender may do in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SenderStanding {
+    /// Wake the agent, and stop it.
+    #[default]
+    MayWake,
+    /// Only be read by it.
+    MayNotWake,
+    /// Nothing: what they say is not kept.
+    Dropped,
 }
 
 /// Where a message goes.
@@ -26,6 +40,8 @@ pub enum Route {
     Unregistered,
     /// The assistant's own words come back.
     Own,
+    /// Its sender is one whose messages are not kept.
+    Dropped,
     /// Kept for the agent to read when something else wakes it.
     Context(WhyContext),
     /// Wakes the agent.
@@ -39,6 +55,8 @@ pub enum Route {
 pub enum WhyContext {
     /// It says nothing that could be answered.
     Empty,
+    /// Its sender may not wake the agent.
+    SenderNotAllowed,
     /// It is not addressed to the assistant.
     NoTrigger {
         /// What it would have had to start with.
@@ -66,6 +84,7 @@ impl fmt::Display for Route {
         match self {
             Self::Unregistered => f.write_str("ignored: the chat is not registered"),
             Self::Own => f.write_str("ignored: the assistant said it"),
+            Self::Dropped => f.write_str("ignored: sender dropped"),
             Self::Context(why) => write!(f, "context: {why}"),
             Self::Wake(why) => write!(f, "wakes: {why}"),
             Self::Stop => f.write_str("stops the turn"),
@@ -77,6 +96,7 @@ impl fmt::Display for WhyContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("no text"),
+            Self::SenderNotAllowed => f.write_str("sender not allowed"),
             Self::NoTrigger { trigger } => write!(f, "no trigger `{trigger}`"),
         }
     }
@@ -109,6 +129,12 @@ pub fn route(group: Option<&Group>, message: &ChatMessage, words: &Words, author
     let Some(group) = group else { return Route::Unregistered };
     if authorship.sent_by_host {
         return Route::Own;
+    }
+    // Before anything that the text may ask for: who may not wake the agent may not stop it either.
+    match authorship.standing {
+        SenderStanding::MayWake => {}
+        SenderStanding::MayNotWake => return Route::Context(WhyContext::SenderNotAllowed),
+        SenderStanding::Dropped => return Route::Dropped,
     }
     if trigger::is_blank(&message.text) {
         return Route::Context(WhyContext::Empty);

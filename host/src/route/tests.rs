@@ -141,7 +141,7 @@ fn a_reply_to_the_assistant_wakes_and_the_assistants_own_words_never_do() {
     let family = group("");
     let reply = Authorship { replies_to_host: true, ..Authorship::default() };
     assert_eq!(route(Some(&family), &message("yes"), &words(), reply), Route::Wake(WhyWake::Reply));
-    let own = Authorship { sent_by_host: true, replies_to_host: true };
+    let own = Authorship { sent_by_host: true, replies_to_host: true, ..Authorship::default() };
     assert_eq!(route(Some(&main), &message("@Andy"), &words(), own), Route::Own);
 }
 
@@ -155,6 +155,28 @@ fn an_operator_who_shares_the_assistants_account_is_heard() {
 fn a_chat_that_is_no_group_is_ignored() {
     let route = route(None, &message("@Andy hi"), &words(), Authorship::default());
     assert_eq!(route.to_string(), "ignored: the chat is not registered");
+}
+
+#[test]
+fn who_may_not_wake_the_agent_is_context_or_nothing_whatever_they_say() {
+    let standing = |standing| Authorship { replies_to_host: true, standing, ..Authorship::default() };
+    for text in ["@Andy hi", "/stop", "@Andy /stop", "hi", ""] {
+        for fields in ["", r#", "requiresTrigger": false"#, r#", "isMain": true"#] {
+            let group = group(fields);
+            let message = ChatMessage { mentions_me: true, ..message(text) };
+            let said = |who| route(Some(&group), &message, &words(), standing(who)).to_string();
+            assert_eq!(said(SenderStanding::MayNotWake), "context: sender not allowed", "{text} {fields}");
+            assert_eq!(said(SenderStanding::Dropped), "ignored: sender dropped", "{text} {fields}");
+        }
+    }
+}
+
+#[test]
+fn the_assistants_own_words_and_strangers_chats_are_known_before_the_sender() {
+    let dropped = Authorship { standing: SenderStanding::Dropped, ..Authorship::default() };
+    assert_eq!(route(None, &message("hi"), &words(), dropped), Route::Unregistered);
+    let own = Authorship { sent_by_host: true, ..dropped };
+    assert_eq!(route(Some(&group("")), &message("hi"), &words(), own), Route::Own);
 }
 
 proptest! {

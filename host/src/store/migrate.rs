@@ -7,8 +7,12 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// One file a version, in order. A released file is never changed; a new one is added.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// The newest version.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

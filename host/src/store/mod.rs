@@ -20,6 +20,7 @@ mod tests;
 pub mod turns;
 pub mod undelivered;
 pub mod unfinished;
+pub mod usage;
 
 pub use self::commit::{Answer, Fuse};
 

@@ -72,9 +72,9 @@ impl TurnRunner {
     ) -> Result<Next, StoreError> {
         let failure = match error {
             RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
-            RuntimeError::ImageMissing { .. } | RuntimeError::ImageProtocol { .. } => {
-                Failure::new("image", FailureKind::Config, error.to_string())
-            }
+            RuntimeError::ImageMissing { .. }
+            | RuntimeError::ImageProtocol { .. }
+            | RuntimeError::GroupImage { .. } => Failure::new("image", FailureKind::Config, error.to_string()),
             RuntimeError::Refused(_) => Failure::new("container", FailureKind::Internal, error.to_string()),
         };
         let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));

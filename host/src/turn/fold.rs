@@ -14,6 +14,7 @@ pub use self::verdict::{
     Attempt, LONGEST_SILENT_WAIT, LONGEST_WAIT, MAX_ATTEMPTS, Outcome, Said, Verdict, spread, verdict,
 };
 use super::{cut, prompt::strip_internal};
+use crate::usage::denial;
 
 /// The longest note that is passed on, in bytes.
 const NOTE_BYTES: usize = 300;
@@ -98,7 +99,7 @@ impl TurnFold {
             RunnerEvent::Progress { note, .. } => vec![Effect::Note(cut::one_line(&note, NOTE_BYTES))],
             RunnerEvent::Usage { usage, .. } => vec![Effect::Usage(usage)],
             RunnerEvent::Finished { .. } => self.end(Outcome::Finished),
-            RunnerEvent::Failed { failure, .. } => self.end(Outcome::Failed(failure)),
+            RunnerEvent::Failed { failure, .. } => self.end(Outcome::Failed(denial::known_again(failure))),
         }
     }
 

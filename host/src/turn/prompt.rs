@@ -1,7 +1,8 @@
 //! What the agent is told in one turn: the chat's new messages as XML, and what of its words is private.
 //!
 //! The shape is NanoClaw's of January 2026, so that memories and skills written for it keep working.
-//! Pure. Nothing that people write can look like a tag, and the whole stays within [`PromptLimits`].
+//! Pure. Nothing that people write can look like a tag, like a line of the host's own or like a mention
+//! that a CLI would act on, and the whole stays within [`PromptLimits`].
 
 use std::fmt::Write as _;
 
@@ -23,6 +24,8 @@ const NAME_BYTES: usize = 200;
 const ID_BYTES: usize = 200;
 /// The longest name of a time zone that is shown, in bytes before escaping.
 const ZONE_BYTES: usize = 64;
+/// How the notice of a task begins.
+const TASK_NOTICE: &str = "[SCHEDULED TASK";
 /// The smallest limit of a prompt: room for one message whatever its name and ids are.
 pub const LEAST_BYTES: usize = 4096;
 const START: &str = "<messages>\n";
@@ -169,7 +172,7 @@ fn message_line(message: &PromptMessage, limit: usize) -> String {
 fn beginning(text: &str, room: usize) -> &str {
     let mut used = 0;
     for (at, character) in text.char_indices() {
-        used += escape(character).map_or(character.len_utf8(), str::len);
+        used += escape_at(text, at, character).map_or(character.len_utf8(), str::len);
         if used > room {
             return &text[..at];
         }
@@ -187,13 +190,47 @@ fn attribute(value: &str, limit: usize) -> String {
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match escape(character) {
+    for (at, character) in text.char_indices() {
+        match escape_at(text, at, character) {
             Some(escape) => out.push_str(escape),
             None => out.push(character),
         }
     }
     out
+}
+
+/// What stands for the character at this place, which may depend on those around it.
+fn escape_at(text: &str, at: usize, character: char) -> Option<&'static str> {
+    match character {
+        '@' if begins_a_word(&text[..at]) && names_a_file(&text[at + 1..]) => Some("&#64;"),
+        '[' if is_hosts_own(&text[at..]) => Some("&#91;"),
+        other => escape(other),
+    }
+}
+
+/// Whether a word could begin after this.
+fn begins_a_word(before: &str) -> bool {
+    !before.chars().next_back().is_some_and(|last| last.is_alphanumeric() || matches!(last, '/' | '_' | '-' | '.'))
+}
+
+/// Whether `claude` could take an `@` before this for a mention of a file, which it reads into the prompt
+/// from anywhere in the container and without asking. The runner switches that off as well, by a setting
+/// that a newer CLI may not know any more.
+fn names_a_file(rest: &str) -> bool {
+    // No part of a path is longer, so further on there is none.
+    let mut word = written(rest).take_while(|c| !c.is_whitespace()).take(256).peekable();
+    word.peek().is_some_and(|first| matches!(first, '~' | '.')) || word.any(|c| c == '/')
+}
+
+/// Whether this begins as the host's own lines do: the notice of a [`task`] and the marker of a [`cut`].
+fn is_hosts_own(text: &str) -> bool {
+    let start = written(text).map(|c| c.to_ascii_uppercase()).take(TASK_NOTICE.len());
+    start.eq(TASK_NOTICE.chars()) || written(text).take(2).eq(['[', '…'])
+}
+
+/// The characters that are written at all.
+fn written(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|c| escape(*c) != Some(""))
 }
 
 /// What stands for a character that isn't written as it is; empty for one that XML 1.0 can't hold.
@@ -210,5 +247,7 @@ fn escape(character: char) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod disarmed;
 #[cfg(test)]
 mod tests;

@@ -164,7 +164,9 @@ impl TurnRunner {
         turn: &BegunTurn,
         stoppable: &mut Stoppable,
     ) -> Result<Next, StoreError> {
-        let sign_in = match self.residents.sign_in(group) {
+        let within_budget = self.residents.within_budget(group).await;
+        let allowed = within_budget.and_then(|()| self.residents.sign_in(group));
+        let sign_in = match allowed {
             Ok(sign_in) => sign_in,
             Err(failure) => {
                 let verdict = verdict(Outcome::Failed(failure), Said::Nothing, attempt_of(turn));

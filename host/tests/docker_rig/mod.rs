@@ -59,6 +59,7 @@ impl Rig {
             timezone: "UTC",
             placeholders: &[],
             additional_mounts: &[],
+            network: longshore::groups::Network::None,
             limits: Limits { memory_bytes: 256 * 1024 * 1024, ..Limits::default() },
         });
         spec.command = Some(command.iter().map(|word| (*word).to_owned()).collect());

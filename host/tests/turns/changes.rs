@@ -23,6 +23,7 @@ async fn edit(stage: &Stage, target: &str, text: &str) {
         text: text.into(),
         timestamp: String::new(),
         mentions_me: None,
+        from_me: false,
     };
     assert!(stage.report(|stored| ChannelEvent::Edit { edit: Box::new(edit), stored }).await, "the edit is stored");
 }

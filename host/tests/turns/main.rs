@@ -1,6 +1,8 @@
 //! Turns, with a runtime that plays containers in this process: real store, real queue, real delivery.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test's own helpers a panic is the message")]
 
+mod allowed;
+mod budget;
 mod changes;
 mod crash;
 mod delivery;

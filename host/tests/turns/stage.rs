@@ -21,15 +21,19 @@ use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
+use longshore::operator::Operator;
 use longshore::queue::dispatch::{Wakes, dispatch};
 use longshore::route::Words;
 use longshore::schedule::Changed;
 use longshore::schedule::run::Scheduler;
+use longshore::senders::Senders;
 use longshore::stop::Stop;
 use longshore::store::{Fuse, Store};
 use longshore::turn::recover::recover;
 use longshore::turn::run::TurnRunner;
 use longshore::turn::stops::Stops;
+use longshore::usage::meter::Meter;
+use longshore::usage::price_file::PriceFile;
 use longshore_protocol::channel::ChatMessage;
 use longshore_protocol::{PROTOCOL_VERSION, TurnRequest};
 use tempfile::TempDir;
@@ -51,6 +55,8 @@ pub(crate) struct Stage {
     delivered: Delivered,
     refusal: Refusal,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Who may wake the agents.
+    pub(crate) senders: watch::Sender<Arc<Senders>>,
     hands: Hands,
     said: AtomicU32,
     tasks: JoinSet<()>,
@@ -131,11 +137,13 @@ impl Stage {
             Arc::new(Person { told, delivered: delivered.clone(), refusal: refusal.clone() });
         let outbound = Outbound::new(vec![channel], store.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
+        let (senders, admitted) = watch::channel(Arc::new(Senders::everybody()));
         let wakes = Wakes::default();
         let stops = Stops::default();
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
+            senders: admitted,
             wakes: wakes.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
@@ -144,11 +152,14 @@ impl Stage {
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());
+        let prices = PriceFile::new(&root);
+        let meter = Meter::empty(store.clone(), groups.clone(), prices, clock.clone(), TimeZone::UTC);
         let residents = Residents::new(
             Arc::new(Theatre(actors.clone())),
-            Broker::new(upstreams),
+            Broker::new(upstreams, meter.clone()),
             ResidentSettings {
                 installation: Installation::of(&root).unwrap(),
+                operator: Operator::at(root.clone(), None),
                 image: "stage".into(),
                 timezone: "UTC".into(),
                 idle_timeout: Duration::from_secs(600),
@@ -221,6 +232,7 @@ impl Stage {
             delivered,
             refusal,
             snapshots,
+            senders,
             hands,
             said: AtomicU32::new(0),
             tasks,

@@ -51,7 +51,13 @@ impl ContainerRuntime for Theatre {
         Ok("a stage".into())
     }
 
-    async fn image(&self, _reference: &str) -> Result<ImageInfo, RuntimeError> {
+    async fn image(&self, reference: &str) -> Result<ImageInfo, RuntimeError> {
+        let image = reference.to_owned();
+        match reference {
+            "missing" => return Err(RuntimeError::ImageMissing { image }),
+            "foreign" => return Err(RuntimeError::ImageProtocol { image, found: "none".into(), expected: 1 }),
+            _ => {}
+        }
         Ok(ImageInfo { id: "stage".into(), claude: None, codex: None })
     }
 

@@ -16,10 +16,12 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::super::access::SignIn;
+use super::super::egress::network::Internet;
+use super::super::egress::rules::Rules;
 use super::super::login::ChatGptLogin;
 use super::super::login::document::tests::{jwt, login};
 use super::super::{Broker, BrokerLink, ChatGpt};
-use super::rig::{Body, Client, Vendor, json as parsed, post, soon};
+use super::rig::{Body, Books, Client, Vendor, json as parsed, post, soon};
 use crate::clock::{Clock, Hands};
 
 /// When the tests begin, in seconds of the epoch.
@@ -87,7 +89,12 @@ impl Desk {
         let token_url = format!("http://{}/oauth/token", vendor.address).parse().unwrap();
         let store = ChatGptLogin::new(folder.path().join("login"), token_url, clock);
         let base = format!("http://{}/codex", vendor.address).parse().unwrap();
-        let broker = Broker::with_chatgpt(vendor.upstreams(), ChatGpt { base, login: Arc::clone(&store) });
+        let broker = Broker::with(
+            vendor.upstreams(),
+            Some(ChatGpt { base, login: Arc::clone(&store) }),
+            Internet::default(),
+            Books::new().meter,
+        );
         let mut desk =
             Self { vendor, script, permits, asked, login: store, hands, folder, broker, links: Vec::new(), refreshes };
         desk.write(&login(exp, "rt-0"));
@@ -97,7 +104,7 @@ impl Desk {
 
     pub(super) fn group(&mut self, name: &str, sign_in: SignIn) {
         let directory = tempfile::tempdir().unwrap();
-        let link = self.broker.open(&name.parse().unwrap(), directory.path(), None, sign_in).unwrap();
+        let link = self.broker.open(&name.parse().unwrap(), directory.path(), None, sign_in, Rules::default()).unwrap();
         self.links.push((directory, link));
     }
 

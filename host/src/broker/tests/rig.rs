@@ -20,14 +20,25 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::broker::egress::rules::Rules;
 use crate::broker::{Broker, BrokerLink, Credential, Upstream, Upstreams};
+use crate::clock::Clock;
 use crate::config::Secret;
+use crate::groups::watch::Snapshot;
+use crate::groups::{Groups, load};
+use crate::store::Store;
+use crate::usage::Row;
+use crate::usage::meter::Meter;
+use crate::usage::price_file::PriceFile;
 
 pub(super) type Body = BoxBody<Bytes, Infallible>;
 
@@ -115,14 +126,62 @@ pub(super) struct Rig {
     pub(super) directory: TempDir,
     pub(super) link: BrokerLink,
     pub(super) broker: Arc<Broker>,
+    pub(super) books: Books,
+}
+
+/// A meter of its own, with the groups, prices and clock in a test's hands.
+pub(super) struct Books {
+    /// Where the store lies.
+    _root: TempDir,
+    pub(super) store: Store,
+    pub(super) meter: Arc<Meter>,
+    pub(super) groups: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Books {
+    pub(super) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("data")).unwrap();
+        let store = Store::open(&root.path().join("data/longshore.db")).unwrap();
+        let (groups, receiver) = watch::channel(Arc::default());
+        let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap()).0;
+        let prices = PriceFile::new(root.path());
+        let meter = Meter::empty(store.clone(), receiver, prices, clock, TimeZone::UTC);
+        Self { _root: root, store, meter, groups }
+    }
+
+    /// Replaces the groups file.
+    pub(super) fn groups(&self, json: &str) {
+        let loaded = load(json.as_bytes(), &Groups::default());
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        let snapshot = Snapshot { generation: 1, groups: loaded.groups.into(), problems: Vec::new() };
+        self.groups.send_replace(Arc::new(snapshot));
+    }
+
+    /// What is entered, once so many requests are.
+    pub(super) async fn rows(&self, requests: u64) -> Vec<Row> {
+        soon(async {
+            loop {
+                self.meter.write().await.unwrap();
+                let rows = self.store.usage_since("2000-01-01".parse().unwrap()).await.unwrap();
+                if rows.iter().map(|row| row.amount.requests).sum::<u64>() >= requests {
+                    return rows;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+    }
 }
 
 impl Rig {
     pub(super) fn new(upstreams: Upstreams) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let broker = Broker::new(upstreams);
-        let link = broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key).unwrap();
-        Self { directory, link, broker }
+        let books = Books::new();
+        let broker = Broker::new(upstreams, books.meter.clone());
+        let link =
+            broker.open(&"family".parse().unwrap(), directory.path(), None, SignIn::Key, Rules::default()).unwrap();
+        Self { directory, link, broker, books }
     }
 
     pub(super) async fn connect(&self) -> Client {

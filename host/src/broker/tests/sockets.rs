@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::access::SignIn;
+use super::super::egress::rules::Rules;
 use super::super::{Broker, BrokerLink, MAX_CONNECTIONS, Upstreams};
-use super::rig::{Client, Rig, Vendor, post};
+use super::rig::{Books, Client, Rig, Vendor, post};
 
 fn open(broker: &std::sync::Arc<Broker>, group: &str, directory: &Path) -> BrokerLink {
-    broker.open(&group.parse().unwrap(), directory, None, SignIn::Key).unwrap()
+    broker.open(&group.parse().unwrap(), directory, None, SignIn::Key, Rules::default()).unwrap()
 }
 
 async fn ask(directory: &Path) -> String {
@@ -22,7 +23,7 @@ async fn ask(directory: &Path) -> String {
 async fn the_socket_is_the_groups_identity() {
     let vendor = Vendor::echo().await;
     let base = vendor.upstreams().anthropic.base;
-    let broker = Broker::new(Upstreams::rehearsal(base.clone(), base));
+    let broker = Broker::new(Upstreams::rehearsal(base.clone(), base), Books::new().meter);
     let root = tempfile::tempdir().unwrap();
     let (one, two) = (root.path().join("one"), root.path().join("two"));
     let _links = (open(&broker, "one", &one), open(&broker, "two", &two));
@@ -46,8 +47,9 @@ async fn a_socket_is_its_owners_alone() {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let owner = if user.is_root() { (1234, 2345) } else { (user.as_raw(), group.as_raw()) };
     let vendor = Vendor::echo().await;
-    let link =
-        Broker::new(vendor.upstreams()).open(&"family".parse().unwrap(), &directory, Some(owner), SignIn::Key).unwrap();
+    let link = Broker::new(vendor.upstreams(), Books::new().meter)
+        .open(&"family".parse().unwrap(), &directory, Some(owner), SignIn::Key, Rules::default())
+        .unwrap();
     let socket = std::fs::symlink_metadata(link.socket()).unwrap();
     assert_eq!((socket.uid(), socket.gid()), owner);
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
@@ -60,7 +62,7 @@ async fn a_path_longer_than_a_socket_address_works() {
     let vendor = Vendor::echo().await;
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("a".repeat(100)).join("b".repeat(100));
-    let link = open(&Broker::new(vendor.upstreams()), "family", &directory);
+    let link = open(&Broker::new(vendor.upstreams(), Books::new().meter), "family", &directory);
     assert_eq!(link.socket(), directory.join("broker.sock"));
     assert!(ask(&directory).await.ends_with("hello"));
 }
@@ -87,12 +89,12 @@ async fn an_old_socket_is_replaced_and_does_not_take_the_new_one_along() {
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_an_error() {
     let vendor = Vendor::echo().await;
-    let broker = Broker::new(vendor.upstreams());
+    let broker = Broker::new(vendor.upstreams(), Books::new().meter);
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
     std::fs::write(&file, "").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        assert!(broker.open(&"family".parse().unwrap(), &directory, None, SignIn::Key).is_err());
+        assert!(broker.open(&"family".parse().unwrap(), &directory, None, SignIn::Key, Rules::default()).is_err());
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) struct Seen {
     pub(super) images: Vec<String>,
     /// What is wrong with the groups file.
     pub(super) group_problems: Vec<String>,
+    /// What is wrong with the file of prices.
+    pub(super) prices: Vec<String>,
+    /// What is wrong with the sender allowlist.
+    pub(super) sender_problems: Vec<String>,
+    /// What is wrong with the mount allowlist, and the additional mounts that are not made.
+    pub(super) refused_mounts: Vec<String>,
+    /// Groups that are less sealed than others, by the operator's own choice.
+    pub(super) exceptions: Vec<(String, Exception)>,
     /// The chats that are served.
     pub(super) served: Vec<ServedChat>,
     /// The database.
@@ -69,12 +77,23 @@ pub(super) enum DatabaseSeen {
     Read(Box<Unfinished>),
 }
 
+/// What a group's container has that others have not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exception {
+    /// The ChatGPT login.
+    Login,
+    /// The network.
+    Network,
+}
+
 /// Whether somebody has to do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Weight {
     /// Yes.
     Problem,
+    /// No, but it should be meant so.
+    Warning,
     /// No: it is on its way.
     Note,
 }
@@ -83,7 +102,7 @@ pub(super) enum Weight {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) weight: Weight,
-    /// `host`, `settings`, `database`, `engine`, `image`, `groups`, `channel`, `message`, `outbox`, `task` or `petitions`.
+    /// `host`, `settings`, `database`, `engine`, `image`, `groups`, `prices`, `senders`, `mounts`, `channel`, `message`, `outbox`, `task` or `petitions`.
     pub(super) area: &'static str,
     /// What.
     pub(super) text: String,
@@ -93,6 +112,24 @@ pub(super) struct Finding {
 
 fn problem(area: &'static str, text: impl Into<String>, next: impl Into<String>) -> Finding {
     Finding { weight: Weight::Problem, area, text: text.into(), next: next.into() }
+}
+
+fn warning(group: &str, exception: Exception) -> Finding {
+    let (area, text, next) = match exception {
+        Exception::Login => (
+            "groups",
+            format!(
+                "the agent of group `{group}` holds the ChatGPT login and can read it (`credentials: \"mounted\"`)"
+            ),
+            "set it to `brokered` unless that is meant",
+        ),
+        Exception::Network => (
+            "groups",
+            format!("the agent of group `{group}` reaches the network past the host (`network: \"bridge\"`)"),
+            "set it to `none` unless that is meant",
+        ),
+    };
+    Finding { weight: Weight::Warning, ..problem(area, text, next) }
 }
 
 /// Everything that was found, what stops most first.
@@ -123,6 +160,14 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     if let Some(more) = seen.group_problems.len().checked_sub(MAX_GROUP_PROBLEMS).filter(|more| *more > 0) {
         found.push(problem("groups", format!("{more} more problems"), "see `longshore groups`"));
     }
+    let mend = "correct `data/prices.json`; the prices before the mistake, or the host's own, are used meanwhile";
+    found.extend(seen.prices.iter().take(MAX_GROUP_PROBLEMS).map(|text| problem("prices", text, mend)));
+    let correct = "correct `sender-allowlist.json`; an edit is live at once";
+    found.extend(seen.sender_problems.iter().map(|text| problem("senders", text, correct)));
+    let correct =
+        "correct `containerConfig.additionalMounts` or `mount-allowlist.json`; the group's next container has it";
+    found.extend(seen.refused_mounts.iter().map(|text| problem("mounts", text, correct)));
+    found.extend(seen.exceptions.iter().map(|(group, exception)| warning(group, *exception)));
     if let HostSeen::Running(status) = &seen.host {
         found.extend(status.channels.iter().filter_map(|channel| link(channel, status.uptime_seconds)));
     }

@@ -12,19 +12,24 @@ use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use self::findings::{DatabaseSeen, Finding, HostSeen, Seen, ServedChat, Weight, findings};
+use self::findings::{DatabaseSeen, Exception, Finding, HostSeen, Seen, ServedChat, Weight, findings};
 use super::status::duration;
 use super::{Ending, say};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::container::ContainerRuntime;
+use crate::container::installation::Installation;
+use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{Request, Response};
-use crate::groups::{FILE_NAME, Groups, load};
+use crate::groups::{Credentials, FILE_NAME, Group, Groups, Network, load};
+use crate::operator::Operator;
+use crate::senders::{self, Senders};
 use crate::store::beside::Beside;
 use crate::store::unfinished::{Inspection, inspect};
 use crate::store::{self, StoreError};
+use crate::usage::price_file::PriceFile;
 
 /// How far back dead letters are told.
 const DEAD_SINCE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -54,7 +59,7 @@ pub(super) async fn doctor(args: &DoctorArgs, root: &Path) -> anyhow::Result<End
     app::check(root)?;
     let seen = look(root).await;
     let found = findings(&seen);
-    let shown: Vec<&Finding> = found.iter().filter(|found| args.all || found.weight == Weight::Problem).collect();
+    let shown: Vec<&Finding> = found.iter().filter(|found| args.all || found.weight != Weight::Note).collect();
     let problems = found.iter().filter(|found| found.weight == Weight::Problem).count();
     if args.json {
         say(&serde_json::to_string_pretty(&Report { findings: shown })?)?;
@@ -80,6 +85,14 @@ async fn look(root: &Path) -> Seen {
     let time_limit = config.as_ref().map_or(TIME_LIMIT, |config| config.container_timeout);
     let limit_of =
         |chat: &str| loaded.groups.by_chat(chat).and_then(|group| group.container.time_limit).unwrap_or(time_limit);
+    let operator = Operator::of_environment();
+    let (sender_problems, refused_mounts) = match &host {
+        HostSeen::Running(status) => (status.sender_problems.clone(), status.refused_mounts.clone()),
+        _ => (
+            Senders::at_start(&operator.settings.join(senders::FILE_NAME)).problems,
+            Installation::of(root).map(|here| refusals(&here, &operator, &loaded.groups)).unwrap_or_default(),
+        ),
+    };
     let (served, group_problems) = match &host {
         // What a host serves may be an entry's last good version.
         HostSeen::Running(status) => (
@@ -98,13 +111,39 @@ async fn look(root: &Path) -> Seen {
             group.container.image.clone().or_else(|| config.as_ref().map(|config| config.container_image.clone()))
         })
         .collect();
+    let exceptions = loaded.groups.iter().flat_map(|group| exceptions(group)).collect();
     let (engine, images) = engine(&host, images).await;
+    let price_file = PriceFile::new(root);
+    price_file.look();
+    let prices = price_file.table().problems.iter().map(ToString::to_string).collect();
     let now = Clock::system().now();
     let file = root.join(store::FILE);
     let (database, damage) = database(&file, now.saturating_sub(DEAD_SINCE).unwrap_or(now), &host);
     let served =
         served.into_iter().map(|(chat, group)| ServedChat { time_limit: limit_of(&chat), chat, group }).collect();
-    Seen { now, host, settings, engine, images, group_problems, served, database, damage }
+    Seen {
+        now,
+        host,
+        settings,
+        engine,
+        images,
+        group_problems,
+        prices,
+        sender_problems,
+        refused_mounts,
+        exceptions,
+        served,
+        database,
+        damage,
+    }
+}
+
+/// What the group's container has that others have not.
+fn exceptions(group: &Group) -> Vec<(String, Exception)> {
+    let holds_login = group.codex.credentials == Credentials::Mounted;
+    let is_open = group.container.network == Network::Bridge;
+    let of = |has: bool, exception| has.then(|| (group.id.to_string(), exception));
+    [of(holds_login, Exception::Login), of(is_open, Exception::Network)].into_iter().flatten().collect()
 }
 
 async fn ask(root: &Path) -> HostSeen {

@@ -2,10 +2,17 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType, ResourcesUlimits,
+};
 
 use super::super::mounts::{Access, Mount};
 use super::super::spec::{ContainerSpec, Limits, Scratch, ScratchKind};
+use crate::groups::Network;
+
+/// No core dumps, which would hold people's words, and open files enough for any CLI but not for all of
+/// the machine's. Processes and memory have their own limits.
+const ULIMITS: [(&str, i64); 2] = [("core", 0), ("nofile", 16_384)];
 
 /// The request that creates the container on an engine with so many processors.
 #[must_use]
@@ -35,12 +42,13 @@ fn host_config(spec: &ContainerSpec, processors: u32) -> HostConfig {
     let Limits { memory_bytes, milli_cpus, pids } = spec.limits;
     let memory = i64::try_from(memory_bytes).unwrap_or(i64::MAX);
     HostConfig {
-        network_mode: Some("none".to_owned()),
+        network_mode: Some(network_mode(spec.network).to_owned()),
         ipc_mode: Some("private".to_owned()),
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        ulimits: Some(ULIMITS.iter().map(|(name, most)| ulimit(name, *most)).collect()),
         // Reaps what CLIs leave behind and passes signals on.
         init: Some(true),
         // A `wait` after an automatic removal answers 404, and why it ended is lost.
@@ -56,6 +64,18 @@ fn host_config(spec: &ContainerSpec, processors: u32) -> HostConfig {
         tmpfs: Some(spec.scratch.iter().map(|scratch| tmpfs(scratch, spec)).collect::<HashMap<_, _>>()),
         ..HostConfig::default()
     }
+}
+
+/// The words of every engine for them.
+fn network_mode(network: Network) -> &'static str {
+    match network {
+        Network::None => "none",
+        Network::Bridge => "bridge",
+    }
+}
+
+fn ulimit(name: &str, most: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
 }
 
 /// Engines refuse more processors than they have.
@@ -102,6 +122,7 @@ mod tests {
             timezone: "UTC",
             placeholders: &[],
             additional_mounts: &[],
+            network: Network::None,
             limits,
         })
     }
@@ -110,6 +131,31 @@ mod tests {
     fn what_the_engine_is_asked_for() {
         let body = body(&spec(Limits::default()), 8);
         insta::with_settings!({ sort_maps => true }, { insta::assert_json_snapshot!(body) });
+    }
+
+    #[test]
+    fn a_group_on_the_bridge_differs_in_its_network_alone() {
+        let sealed = spec(Limits::default());
+        let open = ContainerSpec { network: Network::Bridge, ..sealed.clone() };
+        let (mut sealed, mut open) = (body(&sealed, 8), body(&open, 8));
+        let network = |body: &mut ContainerCreateBody| body.host_config.as_mut().unwrap().network_mode.take();
+        assert_eq!(network(&mut sealed).as_deref(), Some("none"));
+        assert_eq!(network(&mut open).as_deref(), Some("bridge"));
+        assert_eq!(sealed, open);
+    }
+
+    /// Each of these would let a container out; a snapshot alone could be accepted by accident.
+    #[test]
+    fn nothing_of_the_host_is_shared_and_nothing_is_unconfined() {
+        let config = body(&spec(Limits::default()), 8).host_config.unwrap();
+        assert_eq!(config.ipc_mode.as_deref(), Some("private"));
+        // The engine's defaults: namespaces of its own, its own seccomp profile.
+        assert_eq!((&config.pid_mode, &config.uts_mode, &config.userns_mode), (&None, &None, &None));
+        assert_eq!((&config.cap_add, &config.devices, &config.binds, &config.group_add), (&None, &None, &None, &None));
+        assert_eq!(config.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(config.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+        assert_eq!((config.privileged, config.readonly_rootfs), (Some(false), Some(true)));
+        assert!(config.memory.is_some_and(|bytes| bytes > 0) && config.pids_limit.is_some_and(|pids| pids > 0));
     }
 
     #[test]

@@ -2,8 +2,13 @@
 //!
 //! [`plan`] decides and touches nothing; [`prepare`](prepare::prepare) makes it so. Every source lies
 //! under the installation's root and belongs to one group or to all; the root itself, the database,
-//! `.env`, other groups' folders and the engine's socket are never among them.
+//! `.env`, other groups' folders and the engine's socket are never among them. What an operator adds to
+//! that is decided by [`allow`] and looked up by [`extra`].
 
+pub mod allow;
+pub mod allowlist;
+pub mod extra;
+pub mod pattern;
 pub mod prepare;
 
 use std::io;

@@ -21,8 +21,10 @@ use super::installation::Installation;
 use super::{ContainerId, ContainerRuntime, RuntimeError};
 use crate::broker::Broker;
 use crate::broker::access::SignIn;
+use crate::broker::egress::Counts;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Group, Groups};
+use crate::operator::Operator;
 use crate::queue::dispatch::{GroupSlot, Wakes};
 use crate::stop::Stop;
 
@@ -36,6 +38,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 pub struct ResidentSettings {
     /// The installation that they belong to.
     pub installation: Installation,
+    /// Where the operator's allowlists are.
+    pub operator: Operator,
     /// The agent image for groups that name none.
     pub image: String,
     /// The time zone for groups that name none.
@@ -231,6 +235,20 @@ impl Residents {
     /// A failure of kind `auth` when there is no credential: no container is started then.
     pub fn sign_in(&self, group: &Group) -> Result<SignIn, Failure> {
         self.broker.sign_in(group)
+    }
+
+    /// What the tools of a group did with the way out, since the start.
+    #[must_use]
+    pub fn egress_counts(&self, group: &GroupId) -> Counts {
+        self.broker.egress_counts(group)
+    }
+
+    /// Whether the group's budget allows a turn to begin.
+    ///
+    /// # Errors
+    /// A failure of kind `config` when it does not: no container is started then.
+    pub async fn within_budget(&self, group: &Group) -> Result<(), Failure> {
+        self.broker.within_budget(&group.id).await
     }
 
     /// The groups that have a warm container waiting.

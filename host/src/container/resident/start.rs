@@ -11,6 +11,7 @@ use super::super::{Existing, RuntimeError};
 use super::conversation::{Belongings, Resident};
 use super::{Residents, Seat};
 use crate::broker::access::SignIn;
+use crate::broker::egress;
 use crate::groups::{ApprovalPolicy, Group};
 
 /// How long a runner that another host started may take to answer.
@@ -84,14 +85,13 @@ impl Residents {
         let settings = &self.settings;
         let installation = &settings.installation;
         let image = group.container.image.as_deref().unwrap_or(&settings.image);
-        let image_id = self.runtime.image(image).await?.id;
-        let login: Vec<Mount> = match (sign_in, self.broker.login_directory()) {
-            (SignIn::MountedLogin, Some(source)) => {
-                vec![mounts::login(installation, source).map_err(|error| refused(&error))?]
-            }
-            _ => Vec::new(),
-        };
-        let placeholders = self.broker.placeholders();
+        let image_id = self.runtime.image(image).await.map_err(|error| of_setting(group, error))?.id;
+        let mut beyond = self.additional(group).await?;
+        if let (SignIn::MountedLogin, Some(source)) = (sign_in, self.broker.login_directory()) {
+            beyond.push(mounts::login(installation, source).map_err(|error| refused(&error))?);
+        }
+        let mut placeholders = self.broker.placeholders();
+        placeholders.extend_from_slice(egress::variables(group.container.egress.mode));
         Ok(ContainerSpec::new(&SpecInput {
             installation,
             group: &group.id,
@@ -101,9 +101,34 @@ impl Residents {
             image_id: &image_id,
             timezone: group.timezone.as_ref().and_then(TimeZone::iana_name).unwrap_or(&settings.timezone),
             placeholders: &placeholders,
-            additional_mounts: &login,
+            additional_mounts: &beyond,
+            network: group.container.network,
             limits: limits(group),
         }))
+    }
+
+    /// What of the operator's additional mounts the allowlist permits now. The others are logged, and the
+    /// group works without them.
+    async fn additional(&self, group: &Group) -> Result<Vec<Mount>, RuntimeError> {
+        if group.container.mounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (installation, operator) = (self.settings.installation.clone(), self.settings.operator.clone());
+        let (groups, owned) = (self.groups.borrow().groups.clone(), group.clone());
+        let decided = move || mounts::extra::additional(&installation, &operator, &groups, &owned);
+        let decided = tokio::task::spawn_blocking(decided).await.map_err(|error| refused(&error))?;
+        for refusal in &decided.refused {
+            tracing::warn!("{refusal}");
+        }
+        Ok(decided.mounts)
+    }
+
+    /// What is wrong with the mount allowlist, and every additional mount that would not be made now.
+    pub async fn refused_mounts(&self) -> Vec<String> {
+        let (installation, operator) = (self.settings.installation.clone(), self.settings.operator.clone());
+        let groups = self.groups.borrow().groups.clone();
+        let looked = tokio::task::spawn_blocking(move || mounts::extra::refusals(&installation, &operator, &groups));
+        looked.await.unwrap_or_else(|error| vec![format!("the mounts could not be looked at: {error}")])
     }
 
     /// Makes the folders and opens the way to the broker.
@@ -119,7 +144,8 @@ impl Residents {
         prepared.map_err(|error| refused(&error))?.map_err(|error| refused(&error))?;
         let directory = installation.broker_folder(&group.id);
         let owner = Some((installation.uid, installation.gid));
-        let link = self.broker.open(&group.id, &directory, owner, sign_in).map_err(|error| refused(&error))?;
+        let link = self.broker.open(&group.id, &directory, owner, sign_in, group.container.egress.clone());
+        let link = link.map_err(|error| refused(&error))?;
         Ok(Belongings {
             group: group.id.clone(),
             generation: group.generation,
@@ -132,6 +158,20 @@ impl Residents {
 
 fn refused(error: &dyn std::fmt::Display) -> RuntimeError {
     RuntimeError::Refused(error.to_string())
+}
+
+/// Names the setting that a group's own image comes from.
+fn of_setting(group: &Group, error: RuntimeError) -> RuntimeError {
+    match (&group.container.image, error) {
+        (Some(_), RuntimeError::ImageMissing { image }) => {
+            RuntimeError::GroupImage { group: group.id.clone(), image, why: "is missing".into() }
+        }
+        (Some(_), RuntimeError::ImageProtocol { image, found, expected }) => {
+            let why = format!("speaks protocol {found} and this host speaks {expected}: build it from the agent image");
+            RuntimeError::GroupImage { group: group.id.clone(), image, why }
+        }
+        (_, error) => error,
+    }
 }
 
 fn folder_access(group: &Group) -> FolderAccess {

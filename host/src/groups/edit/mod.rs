@@ -25,7 +25,7 @@ use self::change::{Change, changed};
 use self::replace::{Outcome, replace};
 use super::entry::Entry;
 use super::problem::Problem;
-use super::read::{Reading, read};
+use crate::follow::read::{Reading, read};
 
 /// How long an edit waits for others, and for a file that is being written.
 const PATIENCE: Duration = Duration::from_secs(10);

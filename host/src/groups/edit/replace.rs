@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::groups::read::{Reading, read};
+use crate::follow::read::{Reading, read};
 
 /// How often an exchange is taken back before giving up; each time somebody else wrote just then.
 const MAX_EXCHANGES: usize = 100;

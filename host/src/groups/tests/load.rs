@@ -36,7 +36,8 @@ fn everything_that_can_be_chosen_arrives() {
             "providerConfig": { "codex": { "approvalPolicy": "readonly", "authMethod": "api_key", "credentials": "mounted",
                 "model": "m", "reasoningEffort": "high", "resume": true, "tools": "mcp",
                 "configOverrides": { "a.b": "x\"y", "n": 1, "f": 0.5, "t": true } }, "claude": { "model": "opus" } },
-            "containerConfig": { "prewarm": true, "image": "registry:5000/agent:1" },
+            "containerConfig": { "prewarm": true, "image": "registry:5000/agent:1", "egress": "list",
+                                 "egressAllow": ["Intranet.example", "*.example.org:8443"] },
             "timezone": "Europe/Berlin", "memoryLimit": "2g", "cpus": 1.5, "pidsLimit": 256, "trigger": null } }"#,
     );
     assert_eq!(rendered(&loaded), "");
@@ -52,6 +53,29 @@ fn everything_that_can_be_chosen_arrives() {
     assert_eq!(group.container.memory_bytes, Some(2 << 30));
     assert_eq!((group.container.nano_cpus, group.container.pids), (Some(1_500_000_000), Some(256)));
     assert_eq!(group.trigger, None);
+    let allowed: Vec<_> = group.container.egress.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["intranet.example", "*.example.org:8443"]);
+}
+
+#[test]
+fn egress_is_a_list_until_the_operator_says_otherwise() {
+    let of = |config: &str| {
+        let loaded = first(&format!(r#"{{"c": {{"name": "n", "folder": "f", "containerConfig": {config}}}}}"#));
+        (loaded.groups.by_chat("c").unwrap().container.egress.to_string(), rendered(&loaded))
+    };
+    for (config, egress) in [
+        ("{}", "list"),
+        (r#"{"egress": null, "egressAllow": null}"#, "list"),
+        (r#"{"egressAllow": []}"#, "list"),
+        (r#"{"egressAllow": ["a.example", "b.example:22"]}"#, "list +2"),
+        (r#"{"egress": "open"}"#, "open"),
+        (r#"{"egress": "none"}"#, "none"),
+    ] {
+        assert_eq!(of(config), (egress.to_owned(), String::new()), "{config}");
+    }
+    let (egress, problems) = of(r#"{"egress": "none", "egressAllow": ["a.example"]}"#);
+    assert_eq!(egress, "none");
+    assert!(problems.contains("egressAllow`: has no effect: `egress` is `none`"), "{problems}");
 }
 
 #[test]

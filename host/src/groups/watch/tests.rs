@@ -1,11 +1,17 @@
-use std::io::{Seek, Write};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::groups::FILE_NAME;
+use crate::stop::Stop;
 
 /// Longer than anything takes, so that only a hang fails.
 const HANG: Duration = Duration::from_secs(20);
@@ -164,39 +170,10 @@ async fn the_watch_does_not_wake_itself() {
 }
 
 #[tokio::test]
-async fn the_sweep_finds_what_the_kernel_did_not_tell() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let path = data.join(FILE_NAME);
-    fs::write(&path, one("A")).unwrap();
-    let mut watch = GroupsWatch::open(&path).await;
-    let name = |watch: &GroupsWatch| watch.sender.borrow().groups.by_chat("a").unwrap().name.clone();
-    // The same size, in place, and later than the clock that stamps files can tell apart.
-    sleep(Duration::from_millis(20)).await;
-    let mut file = fs::File::options().write(true).open(&path).unwrap();
-    file.seek(std::io::SeekFrom::Start(0)).unwrap();
-    file.write_all(one("B").as_bytes()).unwrap();
-    watch.sweep().await;
-    assert_eq!(name(&watch), "B");
-    // Another directory in the place of the watched one.
-    fs::rename(&data, directory.path().join("old")).unwrap();
-    watch.sweep().await;
-    assert_eq!((name(&watch).as_str(), watch.sender.borrow().problems.len()), ("B", 1));
-    fs::create_dir(&data).unwrap();
-    fs::write(&path, one("C")).unwrap();
-    watch.sweep().await;
-    assert_eq!(name(&watch), "C");
-    while watch.wakes.try_recv().is_ok() {}
-    fs::write(&path, one("D")).unwrap();
-    timeout(HANG, watch.wakes.recv()).await.expect("the new directory is not watched").unwrap();
-}
-
-#[tokio::test]
 async fn what_is_no_file_is_a_problem_and_not_a_hang() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join(FILE_NAME);
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let watch = timeout(HANG, GroupsWatch::open(&fifo)).await.expect("opening a FIFO hangs");
-    assert!(watch.sender.borrow().problems[0].text.contains("it is not a regular file"));
+    assert!(watch.subscribe().borrow().problems[0].text.contains("it is not a regular file"));
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use longshore_protocol::GroupId;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
 use super::room::Room;
@@ -21,8 +21,10 @@ use crate::ipc::Folder;
 enum News {
     /// There may be a petition of this group.
     Petition(GroupId),
-    /// A folder came or went.
-    Layout,
+    /// A folder came.
+    Came,
+    /// A folder went, and with it the ear in it.
+    Went,
     /// Nothing, such as the host's own reading.
     Nothing,
 }
@@ -84,11 +86,24 @@ impl Ears {
     /// Watches the folders as they are now, and rings for each that was not watched before: what came
     /// until then was not heard.
     fn watch_all(&mut self, groups: &[GroupId]) {
+        // A folder that came again may have the number of the one that went, and news of the going that is
+        // read late ends what listens to its successor and to all in it: the watcher goes by the path.
+        for gone in self.room.take_gone() {
+            let within: Vec<_> = self.watched.keys().filter(|path| path.starts_with(&gone)).cloned().collect();
+            within.iter().for_each(|path| self.forget(path));
+        }
+        // The host's own folder, without which nothing that appears in it would be heard.
+        if let Err(error) = fs::create_dir_all(&self.room.folder) {
+            tracing::warn!(%error, "the folder of the mailboxes is missing and cannot be made");
+            self.room.is_now_deaf();
+        }
         let mut wanted = vec![(self.room.folder.clone(), None)];
         for group in groups {
             let own = self.room.folder.join(group.as_str());
-            wanted.extend(Folder::ALL.map(|place| (own.join(place.as_str()), Some(group))));
+            let places = Folder::ALL.map(|place| (own.join(place.as_str()), Some(group)));
+            // A folder before what is in it: what comes there after the look at it is then news.
             wanted.push((own, Some(group)));
+            wanted.extend(places);
         }
         let gone: Vec<_> =
             self.watched.keys().filter(|path| !wanted.iter().any(|(kept, _)| kept == *path)).cloned().collect();
@@ -123,6 +138,8 @@ impl Ears {
                 self.watched.insert(path.to_owned(), identity);
                 true
             }
+            // It went again meanwhile, which the kernel tells too.
+            Err(error) if has_gone(&error) => false,
             Err(error) => {
                 if !self.warned {
                     tracing::warn!(%error, "a mailbox cannot be watched; petitions are found within {:?}", super::SWEEP);
@@ -135,6 +152,14 @@ impl Ears {
     }
 }
 
+fn has_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
 impl Room {
     fn hear(&self, event: notify::Result<Event>) {
         let Ok(event) = event else { return self.hear_anything() };
@@ -144,7 +169,8 @@ impl Room {
         for path in &event.paths {
             match news(&self.folder, event.kind, path) {
                 News::Petition(group) => self.ring(&group),
-                News::Layout => self.layout.notify_one(),
+                News::Came => self.layout.notify_one(),
+                News::Went => self.has_gone(path.clone()),
                 News::Nothing => {}
             }
         }
@@ -176,12 +202,13 @@ fn news(folder: &Path, kind: EventKind, path: &Path) -> News {
             _ => "",
         })
         .collect();
+    let layout = if goes { News::Went } else { News::Came };
     let group = |name: &str| name.parse::<GroupId>().ok();
     let is_place = |name: &str| Folder::ALL.iter().any(|place| place.as_str() == name);
     match names.as_slice() {
-        [] => News::Layout,
-        [one] if group(one).is_some() => News::Layout,
-        [one, place] if group(one).is_some() && is_place(place) => News::Layout,
+        [] => layout,
+        [one] if group(one).is_some() => layout,
+        [one, place] if group(one).is_some() && is_place(place) => layout,
         // Of a name that is no text only the ending counts, and it costs nothing to look.
         [one, place, name] if comes && is_place(place) && (name.is_empty() || name.ends_with(".json")) => {
             group(one).map_or(News::Nothing, News::Petition)
@@ -214,10 +241,11 @@ mod tests {
             (EventKind::Create(CreateKind::File), "team/answers/x.json", News::Nothing),
             (renamed(RenameMode::To), "team/current_tasks.json", News::Nothing),
             (EventKind::Create(CreateKind::Folder), "team/.taken", News::Nothing),
-            (EventKind::Create(CreateKind::Folder), "team/messages", News::Layout),
-            (EventKind::Create(CreateKind::Folder), "team", News::Layout),
-            (EventKind::Remove(RemoveKind::Folder), "team/messages", News::Layout),
-            (EventKind::Remove(RemoveKind::Folder), "", News::Layout),
+            (EventKind::Create(CreateKind::Folder), "team/messages", News::Came),
+            (EventKind::Create(CreateKind::Folder), "team", News::Came),
+            (EventKind::Remove(RemoveKind::Folder), "team/messages", News::Went),
+            (renamed(RenameMode::From), "team", News::Went),
+            (EventKind::Remove(RemoveKind::Folder), "", News::Went),
             (EventKind::Create(CreateKind::File), "../x", News::Nothing),
         ] {
             let folder = Path::new("/data/ipc");

@@ -1,6 +1,6 @@
 //! What all passes share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +48,8 @@ pub(super) struct Room {
     pub(super) counters: Counters,
     /// Told when folders may have come or gone.
     pub(super) layout: Notify,
+    /// The folders that went and are not known to be listened to again.
+    gone: Mutex<HashSet<PathBuf>>,
     /// Whether a folder could not be listened to.
     deaf: AtomicBool,
     working: Arc<Semaphore>,
@@ -64,6 +66,7 @@ impl Room {
             clock,
             counters: Counters::default(),
             layout: Notify::new(),
+            gone: Mutex::default(),
             deaf: AtomicBool::new(false),
             working: Arc::new(Semaphore::new(MAX_WORKING)),
             mailboxes: Mutex::default(),
@@ -94,6 +97,17 @@ impl Room {
     pub(super) fn ring_all(&self) {
         let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
         mailboxes.values().for_each(|attended| attended.bell.notify_one());
+    }
+
+    /// A folder went, perhaps to be made anew.
+    pub(super) fn has_gone(&self, folder: PathBuf) {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(folder);
+        self.layout.notify_one();
+    }
+
+    /// The folders that went since this was asked last.
+    pub(super) fn take_gone(&self) -> HashSet<PathBuf> {
+        std::mem::take(&mut self.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A folder cannot be listened to: from now on the sweep has to find what comes.

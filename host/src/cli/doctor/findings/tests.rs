@@ -30,6 +30,8 @@ fn status() -> Status {
         groups: Vec::<GroupStatus>::new(),
         groups_generation: 1,
         problems: Vec::new(),
+        sender_problems: Vec::new(),
+        refused_mounts: Vec::new(),
         outbox_pending: 0,
         outbox_dead: 0,
         petitions: Petitions { granted: 3, refused: 1, unreadable: 0 },
@@ -122,6 +124,10 @@ fn seen(host: HostSeen, unfinished: Unfinished) -> Seen {
         engine: None,
         images: Vec::new(),
         group_problems: Vec::new(),
+        prices: Vec::new(),
+        sender_problems: Vec::new(),
+        refused_mounts: Vec::new(),
+        exceptions: Vec::new(),
         served: served.into(),
         database: DatabaseSeen::Read(Box::new(unfinished)),
         damage: None,
@@ -131,7 +137,14 @@ fn seen(host: HostSeen, unfinished: Unfinished) -> Seen {
 fn render(seen: &Seen) -> String {
     let line = |found: &Finding| {
         let Finding { weight, area, text, next } = found;
-        format!("{} {area}: {text}. {next}\n", if *weight == Weight::Problem { "!" } else { " " })
+        format!(
+            "{} {area}: {text}. {next}\n",
+            match weight {
+                Weight::Problem => '!',
+                Weight::Warning => '?',
+                Weight::Note => ' ',
+            }
+        )
     };
     findings(seen).iter().map(line).collect()
 }
@@ -150,6 +163,7 @@ fn every_finding_of_a_running_host_says_what_to_do() {
     seen.engine = Some("the container engine does not answer: No such file or directory".into());
     seen.images = vec!["the agent image `longshore-agent:latest` is missing; run `longshore image build`".into()];
     seen.group_problems = vec!["line 3, column 5: `$['x'].folder`: is taken (the chat is not served)".into(); 7];
+    seen.prices = vec!["line 2, column 5: `$.model`: unknown field; known are `models` and `$comment`".into()];
     seen.damage = Some("Page 7: btreeInitPage() returns error code 11".into());
     insta::assert_snapshot!(render(&seen));
 }
@@ -160,6 +174,18 @@ fn without_a_host_everything_that_waits_is_told_however_fresh() {
     seen.settings = vec!["`TZ` is `Mars`, not an IANA time zone; write for example `TZ=Europe/Berlin`".into()];
     insta::assert_snapshot!(render(&seen));
     assert!(findings(&seen).iter().all(|found| found.weight == Weight::Problem));
+}
+
+#[test]
+fn lists_that_are_broken_are_problems_and_exceptions_are_warnings() {
+    let mut status = status();
+    status.channels.truncate(1);
+    status.petitions.refused = 0;
+    let mut seen = seen(HostSeen::Running(Box::new(status)), Unfinished::default());
+    seen.sender_problems = vec!["line 1, column 2: `$`: the file ends too early (nobody may wake an agent)".into()];
+    seen.refused_mounts = vec!["group `main`: `/etc` is not mounted: `/etc` is never mounted".into()];
+    seen.exceptions = vec![("main".into(), Exception::Login), ("main".into(), Exception::Network)];
+    insta::assert_snapshot!(render(&seen));
 }
 
 #[test]

@@ -60,10 +60,28 @@ async fn a_group_whose_folders_come_later_is_read_when_they_do() {
     assert!(rig.answer("team", "settled.json").is_some());
     rig.petition("team", "tasks/x.json");
     until(|| rig.is_empty("team")).await;
-    fs::remove_dir_all(rig.folder().join("team")).unwrap();
+    rig.remove("team");
     rig.petition("team", "messages/y.json");
     until(|| rig.is_empty("team")).await;
     assert_eq!(rig.granted().len(), 3);
+    running.stop().await.unwrap();
+}
+
+/// A new folder often has the number of the one before it, and the news of both come mixed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_made_anew_again_and_again_is_always_heard() {
+    let rig = Rig::new(&["team"]);
+    let running = rig.run();
+    for round in 0..60 {
+        for _ in 0..3 {
+            rig.remove("team");
+            rig.make("team");
+        }
+        tokio::time::sleep(Duration::from_millis(round % 8)).await;
+        rig.petition("team", &format!("messages/{round}.json"));
+        until(|| rig.is_empty("team")).await;
+    }
+    assert_eq!(rig.granted().len(), 60);
     running.stop().await.unwrap();
 }
 
@@ -98,8 +116,8 @@ async fn a_file_that_never_becomes_whole_ends_in_errors_without_being_touched_ag
     until(|| rig.is_empty("team")).await;
     assert!(!rig.answer("team", "x.json").unwrap().ok);
     assert!(rig.folder().join(ERRORS).join("team-x.json.reason.txt").exists());
-    assert_eq!(rig.mailroom.counts(), Counts { granted: 1, refused: 0, unreadable: 1 });
     running.stop().await.unwrap();
+    assert_eq!(rig.mailroom.counts(), Counts { granted: 1, refused: 0, unreadable: 1 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +139,7 @@ async fn what_fails_is_tried_again_in_its_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_one_group_does_not_delay_another() {
-    const FLOOD: usize = 20_000;
+    const FLOOD: usize = 5_000;
     let rig = Rig::new(&["flood", "team"]);
     for number in 0..FLOOD {
         rig.petition("flood", &format!("messages/{number}.json"));
@@ -183,7 +201,10 @@ async fn settling_gives_up_after_its_limit_and_what_was_begun_is_finished() {
     let team = "team".parse().unwrap();
     rig.hold("team");
     rig.petition("team", "messages/x.json");
-    rig.mailroom.settle(&team, Duration::from_millis(50)).await;
+    // On a busy machine the limit may be over before anything was begun.
+    while rig.asked().is_empty() {
+        rig.mailroom.settle(&team, Duration::from_millis(50)).await;
+    }
     assert!(!rig.is_empty("team"));
     rig.release();
     until(|| rig.is_empty("team")).await;

@@ -1,6 +1,7 @@
 //! Folders, agents that write in them, and a [`Grant`] that does as it is told.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -102,9 +103,21 @@ impl Rig {
         self.home.path().join("ipc")
     }
 
-    fn make(&self, group: &str) {
+    pub(super) fn make(&self, group: &str) {
         for place in ["messages", "tasks", "answers"] {
             fs::create_dir_all(self.folder().join(group).join(place)).unwrap();
+        }
+    }
+
+    /// The group's folders go, also while the host puts something into them.
+    pub(super) fn remove(&self, group: &str) {
+        let folder = self.folder().join(group);
+        while let Err(error) = fs::remove_dir_all(&folder) {
+            match error.kind() {
+                io::ErrorKind::NotFound => return,
+                io::ErrorKind::DirectoryNotEmpty => {}
+                _ => panic!("{error}"),
+            }
         }
     }
 

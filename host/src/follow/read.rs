@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::MAX_FILE_BYTES;
+use super::MAX_BYTES;
 
 /// What is at the file's path.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     /// Nothing.
     Missing,
     /// A file; one byte more than the limit when it is too large.
@@ -22,7 +22,7 @@ pub(super) enum Reading {
 
 /// What changes when a file does, short of reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -30,7 +30,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
@@ -41,7 +41,7 @@ impl Stamp {
 }
 
 /// Reads what is there now.
-pub(super) fn read(path: &Path) -> io::Result<Reading> {
+pub(crate) fn read(path: &Path) -> io::Result<Reading> {
     // Without waiting: opening a FIFO would last until somebody writes to it.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path) -> io::Result<Reading> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(MAX_FILE_BYTES));
-    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(MAX_BYTES));
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Reading::Content { bytes, metadata: Box::new(metadata) })
 }
