@@ -73,7 +73,8 @@ pub fn event(message: &wa::Message, info: &MessageInfo, me: &Identity) -> Option
                 let edited = unwrap(protocol.edited_message.as_option()?);
                 let mentions_me = Some(mentions(edited, me));
                 let text = content::text(edited)?;
-                let edit = ChatEdit { id, chat, sender, sender_alt, target, text, timestamp, mentions_me };
+                let from_me = info.source.is_from_me;
+                let edit = ChatEdit { id, chat, sender, sender_alt, target, text, timestamp, mentions_me, from_me };
                 Some(AdapterEvent::Edit(Box::new(edit)))
             }
             _ => None,

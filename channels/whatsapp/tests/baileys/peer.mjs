@@ -7,6 +7,9 @@ import readline from 'node:readline'
 const [url, root] = process.argv.slice(2)
 WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(root, 'hex')
 
+// The library's encryption writes to the console, and stdout is ours.
+console.log = console.info = console.warn = process.env.PEER_LOG ? console.error : () => {}
+
 const tell = event => process.stdout.write(JSON.stringify(event) + '\n')
 const logger = pino({ level: process.env.PEER_LOG ?? 'silent' }, pino.destination(2))
 const creds = initAuthCreds()
