@@ -86,7 +86,7 @@ pub async fn groups(args: GroupsArgs, endpoint: &Endpoint, data: &Data) -> anyho
 
 async fn listed(session: &Session) -> anyhow::Result<Vec<Group>> {
     session.client.wait_for_connected(CONNECT).await.context("WhatsApp cannot be reached, or refuses the link")?;
-    Ok(tokio::time::timeout(CONNECT, session::groups(&session.client)).await.context("WhatsApp does not answer")??)
+    tokio::time::timeout(CONNECT, session::groups(&session.client)).await.context("WhatsApp does not answer")?
 }
 
 /// `longshore-whatsapp unlink`.

@@ -47,7 +47,7 @@ impl IdentityKeyStore for Identities {
         address: &ProtocolAddress,
         identity: &IdentityKey,
     ) -> Result<IdentityChange, SignalProtocolError> {
-        self.known.insert(address.to_string(), identity.clone());
+        self.known.insert(address.to_string(), *identity);
         Ok(IdentityChange::NewOrUnchanged)
     }
 
@@ -143,24 +143,18 @@ fn key(node: &Node) -> Result<PublicKey> {
 }
 
 fn message() -> wa::Message {
-    let fingerprint = AppStateSyncKeyFingerprint {
-        raw_id: Some(77),
-        current_index: Some(1),
-        device_indexes: vec![0, 1],
-        ..Default::default()
-    };
+    let fingerprint =
+        AppStateSyncKeyFingerprint { raw_id: Some(77), current_index: Some(1), device_indexes: vec![0, 1] };
     let data = AppStateSyncKeyData {
         key_data: Some(vec![7; 32]),
         timestamp: Some(1_790_000_000),
         fingerprint: MessageField::some(fingerprint),
-        ..Default::default()
     };
     let key = AppStateSyncKey {
-        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(vec![0, 0, 0, 0, 0x42, 1]), ..Default::default() }),
+        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(vec![0, 0, 0, 0, 0x42, 1]) }),
         key_data: MessageField::some(data),
-        ..Default::default()
     };
-    let share = AppStateSyncKeyShare { keys: vec![key], ..Default::default() };
+    let share = AppStateSyncKeyShare { keys: vec![key] };
     wa::Message {
         protocol_message: MessageField::some(ProtocolMessage {
             r#type: Some(Type::APP_STATE_SYNC_KEY_SHARE),
