@@ -35,3 +35,22 @@ fn program() -> PathBuf {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
     beside.filter(|program| program.is_file()).unwrap_or_else(|| PROGRAM.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
+
+    #[test]
+    fn everything_behind_the_word_is_the_adapters() {
+        for line in
+            [&["link", "--phone", "+49 151", "--png=code.png"][..], &["groups", "--json"], &["--help"], &["help"]]
+        {
+            let cli = Cli::try_parse_from(["longshore", "--root", "r", "whatsapp"].iter().chain(line)).unwrap();
+            let Command::Whatsapp(args) = cli.command else { panic!("{line:?} is another command") };
+            assert_eq!(args.arguments, line);
+        }
+        assert!(Cli::try_parse_from(["longshore", "whatsapp"]).is_err());
+    }
+}
