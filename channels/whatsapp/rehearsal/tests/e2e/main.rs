@@ -5,6 +5,7 @@
 mod baileys;
 mod ends;
 mod faults;
+mod figures;
 mod linking;
 mod offline;
 mod rig;

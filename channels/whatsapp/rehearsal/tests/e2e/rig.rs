@@ -46,7 +46,10 @@ impl Rig {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore-whatsapp-rehearsal"));
+        // Another build of it, to be measured.
+        let program = std::env::var("LONGSHORE_WHATSAPP_REHEARSAL");
+        let mut command =
+            Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_longshore-whatsapp-rehearsal")));
         command.arg("--data").arg(self.data.path()).arg("--server").arg(self.server.url()).args(arguments);
         command.kill_on_drop(true);
         command
