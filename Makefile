@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup engine agent host image whatsapp peer run test fmt lint fmt-check clippy doc bench soak chaos clean
+.PHONY: help setup engine agent host image whatsapp peer run test test-link fmt lint fmt-check clippy doc bench soak chaos clean
 # Its steps share two things that take one user at a time: cargo's build directory and the engine.
 .NOTPARALLEL:
 
@@ -21,7 +21,7 @@ LONGSHORE = $(TARGET)/release/longshore
 WORKSPACES := Cargo.toml $(wildcard channels/*/Cargo.toml)
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 
 setup: engine host image ## Install what is missing: Docker Engine, the binaries, the agent image
 
@@ -61,6 +61,10 @@ run: setup ## Set up, start the host and chat with the main group (in rehearsal 
 test: setup peer ## Set up and run all tests
 	@for manifest in $(WORKSPACES); do $(CARGO) test $(LOCKED) --workspace --manifest-path "$$manifest"; done
 
+# `make test` has a few of these with each link; here all have the one through the engine.
+test-link: setup ## The end-to-end tests with containers that reach the broker through the engine
+	@LONGSHORE_TEST_LINK=exec $(CARGO) test $(LOCKED) -p longshore-tests --test e2e
+
 fmt: ## Format the sources
 	@for manifest in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path "$$manifest"; done
 
@@ -83,7 +87,7 @@ doc:
 PLAYERS := --bin longshore-stub-host --bin longshore-traffic
 
 # The figures are those of the release binary that setup made.
-bench: setup ## Measure: one table, in one run
+bench: setup ## Measure: one table, in one run; PARTS="broker turns" for some of it
 	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-bench
 	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
 

@@ -1,4 +1,4 @@
-//! The loopback port that leads to the broker's socket, because neither CLI can be pointed at a socket.
+//! The loopback port that leads to the broker, because neither CLI can be pointed at a socket.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
-/// Connections at a time; further ones wait to be accepted.
+use crate::link::Links;
+
+/// Connections at a time to a socket; further ones wait to be accepted.
 const CONNECTIONS: usize = 256;
 /// Bytes held for each direction of a connection.
 const BUFFER: usize = 16 * 1024;
@@ -19,11 +21,20 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// What a CLI is told when the broker is not there: an answer that it takes for a passing trouble.
 const NO_BROKER: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain\r\ncontent-length: 31\r\nconnection: close\r\n\r\nthe host's broker is not there\n";
 
+/// How the bridge reaches the broker.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// By its socket.
+    Socket(PathBuf),
+    /// By a link that the host makes.
+    Link(Links),
+}
+
 /// A bound bridge that forwards once it runs.
 #[derive(Debug)]
 pub struct Bridge {
     listener: TcpListener,
-    socket: PathBuf,
+    way: Way,
 }
 
 impl Bridge {
@@ -31,8 +42,8 @@ impl Bridge {
     ///
     /// # Errors
     /// The port is taken.
-    pub async fn bind(port: u16, socket: PathBuf) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?, socket })
+    pub async fn bind(port: u16, way: Way) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?, way })
     }
 
     /// The port that it listens on.
@@ -45,14 +56,18 @@ impl Bridge {
 
     /// Forwards connections until it is dropped.
     pub async fn run(self) {
-        let free = Arc::new(Semaphore::new(CONNECTIONS));
+        let most = match &self.way {
+            Way::Socket(_) => CONNECTIONS,
+            Way::Link(_) => longshore_link::CONNECTIONS,
+        };
+        let free = Arc::new(Semaphore::new(most));
         loop {
             let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((client, _)) => {
-                    let socket = self.socket.clone();
+                    let way = self.way.clone();
                     tokio::spawn(async move {
-                        forward(client, socket).await;
+                        forward(client, way).await;
                         drop(permit);
                     });
                 }
@@ -62,16 +77,24 @@ impl Bridge {
     }
 }
 
-async fn forward(mut client: TcpStream, socket: PathBuf) {
+async fn forward(client: TcpStream, way: Way) {
     // Without it a small request waits for the acknowledgement of the one before.
     let _ = client.set_nodelay(true);
-    match UnixStream::connect(&socket).await {
-        // Either side may break off; the other then sees its end, and that is all there is to say.
-        Ok(mut broker) => {
-            let _ = copy_bidirectional_with_sizes(&mut client, &mut broker, BUFFER, BUFFER).await;
-        }
-        Err(_) => refuse(client).await,
+    match way {
+        Way::Socket(socket) => match UnixStream::connect(&socket).await {
+            Ok(broker) => carry(client, broker).await,
+            Err(_) => refuse(client).await,
+        },
+        Way::Link(links) => match links.open().await {
+            Some(broker) => carry(client, broker).await,
+            None => refuse(client).await,
+        },
     }
+}
+
+async fn carry(mut client: TcpStream, mut broker: impl AsyncRead + AsyncWrite + Unpin) {
+    // Either side may break off; the other then sees its end, and that is all there is to say.
+    let _ = copy_bidirectional_with_sizes(&mut client, &mut broker, BUFFER, BUFFER).await;
 }
 
 async fn refuse(mut client: TcpStream) {
@@ -91,7 +114,7 @@ mod tests {
     use super::*;
 
     async fn started(socket: PathBuf) -> u16 {
-        let bridge = Bridge::bind(0, socket).await.unwrap();
+        let bridge = Bridge::bind(0, Way::Socket(socket)).await.unwrap();
         let port = bridge.port().unwrap();
         tokio::spawn(bridge.run());
         port

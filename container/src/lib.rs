@@ -5,7 +5,8 @@
 //! has exactly one terminal event, only [`emit`] writes stdout, whatever a CLI prints is read at once and
 //! held in bounded memory, and no process outlives a stopped turn.
 //!
-//! Started as [`mcp`] it is another program: the server that gives the agent the host's tools.
+//! Started as [`mcp`] it is another program, the server that gives the agent the host's tools; and as
+//! [`link`] a third, which the host starts to reach the runner's bridge.
 
 pub mod bridge;
 pub mod cgroup;
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod commands;
 pub mod emit;
 pub mod family;
+pub mod link;
 pub mod mailbox;
 pub mod mcp;
 pub mod memory;

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Way};
 use crate::commands;
 use crate::emit::{self, Emitter, TurnEvents};
 use crate::family::{Family, Whom};
+use crate::link::Links;
 use crate::provider::{End, Place, Step};
 use crate::queue::{Action, Input, TurnQueue};
 use crate::run::claude::ClaudeRunner;
@@ -30,12 +31,21 @@ const REAP_REST: Duration = Duration::from_millis(200);
 pub struct Options {
     /// Loopback port that leads to the broker; 0 takes any free one.
     pub bridge_port: u16,
-    /// The broker's socket.
-    pub broker_socket: PathBuf,
+    /// How that port leads there.
+    pub broker: Broker,
     /// The agent's working directory.
     pub directory: PathBuf,
     /// The home directory of the container's user.
     pub home: PathBuf,
+}
+
+/// How the broker is reached.
+#[derive(Debug, Clone)]
+pub enum Broker {
+    /// By its socket.
+    Socket(PathBuf),
+    /// By a link to the runner's socket of this abstract name.
+    Link(String),
 }
 
 /// Serves until stdin closes, stdout breaks or a signal asks to leave.
@@ -43,7 +53,11 @@ pub struct Options {
 /// # Errors
 /// The bridge's port is taken, or signals cannot be received.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
-    let bridge = Bridge::bind(options.bridge_port, options.broker_socket)
+    let way = match options.broker {
+        Broker::Socket(socket) => Way::Socket(socket),
+        Broker::Link(name) => Way::Link(Links::listen(&name).context("cannot listen for a link")?),
+    };
+    let bridge = Bridge::bind(options.bridge_port, way)
         .await
         .with_context(|| format!("cannot listen on loopback port {}", options.bridge_port))?;
     let scratch = std::env::temp_dir().join(format!("longshore-agent-{}", Uuid::new_v4()));

@@ -6,7 +6,7 @@ mod link;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use longshore_protocol::channel::LinkState;
@@ -27,6 +27,8 @@ const PARKED: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long a store that cannot say or write now is left alone.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long sends are still begun when the host ends.
+const PARTING: Duration = Duration::from_secs(3);
 /// How large a text may be when no channel says otherwise, in bytes.
 const DEFAULT_TEXT_BYTES: usize = 4096;
 
@@ -151,7 +153,8 @@ impl Outbound {
     }
 }
 
-/// Sends what is in the outbox until told to stop; what is being sent then is finished.
+/// Sends what is in the outbox until told to stop; what is due then is still sent, as far as it goes in a
+/// few seconds, and what is being sent is finished.
 ///
 /// # Errors
 /// When the store is closed or damaged; a store that cannot write now is waited for.
@@ -182,10 +185,7 @@ pub async fn deliver(outbound: Outbound, clock: Clock, stop: Stop) -> anyhow::Re
             sending.sent(sent)?;
         }
     }
-    while let Some(sent) = sending.under_way.join_next().await {
-        sending.sent(sent)?;
-    }
-    Ok(())
+    sending.part().await
 }
 
 async fn due(clock: &Clock, at: Option<Timestamp>) {
@@ -212,6 +212,22 @@ struct Sent {
 }
 
 impl Sending {
+    /// Sends what is due, and ends with nothing under way.
+    async fn part(&mut self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        self.outbound.look();
+        loop {
+            // A backlog, or a store that cannot say now, is the next host's matter.
+            if begin.elapsed() < PARTING
+                && let Err(error) = self.start_due().await
+            {
+                tracing::warn!(%error, "what is due cannot be read any more");
+            }
+            let Some(sent) = self.under_way.join_next().await else { return Ok(()) };
+            self.sent(sent)?;
+        }
+    }
+
     /// Starts a send for every chat that is due and whose head is, and says when the next one is due.
     async fn start_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let news = std::mem::take(&mut *self.outbound.0.news.lock().unwrap_or_else(PoisonError::into_inner));

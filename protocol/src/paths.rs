@@ -30,7 +30,11 @@ pub const CODEX_STATE: &str = "/home/node/.codex";
 pub const BROKER_DIRECTORY: &str = "/run/longshore";
 /// The group's broker socket: the only way out.
 pub const BROKER_SOCKET: &str = "/run/longshore/broker.sock";
-/// Loopback port inside the container that `longshore-agent` forwards to [`BROKER_SOCKET`].
+/// Environment variable that tells the runner how it reaches the broker; without it, by [`BROKER_SOCKET`].
+pub const LINK_VARIABLE: &str = "LONGSHORE_LINK";
+/// Its value for a runner that waits for `longshore-agent link`, which the host starts in the container.
+pub const LINK_EXEC: &str = "exec";
+/// Loopback port inside the container that `longshore-agent` forwards to [`BROKER_SOCKET`] or the link.
 ///
 /// Each container has a network namespace of its own, so one number serves all.
 pub const BRIDGE_PORT: u16 = 7411;

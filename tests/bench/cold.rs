@@ -11,7 +11,8 @@ use longshore::clock::Clock;
 use longshore::config::Config;
 use longshore::container::docker::DockerRuntime;
 use longshore::container::{
-    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, ImageInfo, Output, RuntimeError,
+    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, ImageInfo, Output, Piped, Place, Process,
+    RuntimeError,
 };
 use longshore::operator::Operator;
 use longshore::stop::Stop;
@@ -51,6 +52,14 @@ impl ContainerRuntime for Watched {
 
     async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError> {
         self.engine.attach(id).await
+    }
+
+    async fn exec(&self, id: &ContainerId, process: &Process) -> Result<Piped, RuntimeError> {
+        self.engine.exec(id, process).await
+    }
+
+    async fn place(&self) -> Result<Place, RuntimeError> {
+        self.engine.place().await
     }
 
     async fn memory_of(&self, id: &ContainerId) -> Result<u64, RuntimeError> {

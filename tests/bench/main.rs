@@ -5,6 +5,7 @@
 //! run, against the same stand-in, as what they are compared with.
 
 mod bare;
+mod broker;
 mod cold;
 mod groups;
 mod load;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use longshore_rehearsal::Rehearsal;
 
+use self::broker::relay;
 use self::table::{Row, Samples, Table};
 
 /// Turns measured for each warm figure.
@@ -26,12 +28,27 @@ const WARM: usize = 20;
 const COLD: usize = 7;
 
 /// The parts, in the order of the table.
-const PARTS: [&str; 11] =
-    ["host", "idle", "restart", "groups", "store", "route", "handoff", "petitions", "tasks", "flood", "turns"];
+const PARTS: [&str; 12] = [
+    "host",
+    "idle",
+    "restart",
+    "groups",
+    "store",
+    "route",
+    "handoff",
+    "petitions",
+    "tasks",
+    "flood",
+    "broker",
+    "turns",
+];
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [relay::ARGUMENT, socket, model] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return relay::run(socket.as_ref(), model);
+    }
     if let Some(unknown) = wanted.iter().find(|part| !PARTS.contains(&part.as_str())) {
         bail!("`{unknown}` is no part; there are {}", PARTS.join(", "));
     }
@@ -49,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
             "petitions" => petitions(&mut table, &rehearsal)?,
             "tasks" => scheduled(&mut table).await?,
             "flood" => flood(&mut table, &rehearsal)?,
+            "broker" => broker::measure(&mut table)?,
             _ => turns(&mut table, &rehearsal).await?,
         }
     }

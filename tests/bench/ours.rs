@@ -36,6 +36,7 @@ pub(crate) async fn container_floor(runs: usize) -> anyhow::Result<Samples> {
         additional_mounts: &[],
         network: longshore::groups::Network::None,
         limits: Limits::default(),
+        link: longshore::container::LinkKind::Socket,
     });
     spec.command = Some(vec!["/bin/echo".into(), "up".into()]);
     let runtime = DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref());
@@ -139,5 +140,9 @@ pub(crate) fn installation(rehearsal: &Rehearsal) -> Installation {
 }
 
 pub(crate) fn options() -> HostOptions {
-    HostOptions { without_rehearsal: true, environment: vec![("RUST_LOG".into(), "info".into())] }
+    HostOptions {
+        without_rehearsal: true,
+        environment: vec![("RUST_LOG".into(), "info".into())],
+        ..HostOptions::default()
+    }
 }

@@ -23,7 +23,11 @@ pub(crate) fn idle(groups: usize) -> anyhow::Result<(f64, f64)> {
     let installation = Installation::new();
     installation.groups(&file(groups));
     installation.env("ANTHROPIC_API_KEY=bench\nCODEX_API_KEY=bench");
-    let options = HostOptions { without_rehearsal: true, environment: vec![("RUST_LOG".into(), "info".into())] };
+    let options = HostOptions {
+        without_rehearsal: true,
+        environment: vec![("RUST_LOG".into(), "info".into())],
+        ..HostOptions::default()
+    };
     let host = Host::start_with(&installation, &options);
     std::thread::sleep(SETTLE);
     let (mut before, mut after) = (CpuTime::default(), CpuTime::default());

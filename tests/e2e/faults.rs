@@ -78,10 +78,11 @@ fn a_missing_image_is_answered_with_the_command_that_makes_it() {
 
 #[test]
 fn an_image_of_another_protocol_version_is_refused_the_same_way() {
-    let made = std::process::Command::new("sh")
-        .args(["-c", "printf 'FROM longshore-agent:latest\\nLABEL longshore.protocol=99\\n' | DOCKER_BUILDKIT=0 docker build -q -t longshore-test-protocol:99 -"])
-        .output()
-        .unwrap();
+    let make = format!(
+        "printf 'FROM {}\\nLABEL longshore.protocol=99\\n' | DOCKER_BUILDKIT=0 docker build -q -t longshore-test-protocol:99 -",
+        longshore_tests::installation::image()
+    );
+    let made = std::process::Command::new("sh").args(["-c", &make]).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     let installation = Installation::new();
     installation.env("CONTAINER_IMAGE=longshore-test-protocol:99");

@@ -37,7 +37,7 @@ impl Engine {
         let folder = tempfile::Builder::new().prefix("longshore-engine-").tempdir().expect("a temporary folder");
         let mut engine = Self { folder, daemon: None };
         engine.up(live_restore);
-        let load = format!("docker save longshore-agent:latest | docker -H {} load", engine.host());
+        let load = format!("docker save {} | docker -H {} load", crate::installation::image(), engine.host());
         let loaded = Command::new("sh").args(["-c", &load]).output().expect("sh can be started");
         assert!(loaded.status.success(), "{loaded:?}");
         Some(engine)

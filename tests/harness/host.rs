@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::installation::Installation;
+use crate::network::namespace;
 
 /// How long anything in a test may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,6 +22,8 @@ pub struct HostOptions {
     pub without_rehearsal: bool,
     /// Further environment variables.
     pub environment: Vec<(String, String)>,
+    /// The file of the network namespace that it is in, if not this one.
+    pub network: Option<PathBuf>,
 }
 
 /// A running `longshore run`; ended by SIGTERM when dropped.
@@ -63,6 +67,9 @@ impl<'a> Host<'a> {
         command
             .env("RUST_LOG", "debug,hyper=info,bollard=info,hyper_util=info")
             .envs(options.environment.iter().cloned());
+        if let Some(network) = &options.network {
+            command = namespace::inside(network.clone(), command);
+        }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("longshore starts");
         let mut host = Self { installation, child };
         host.wait_until("the host is ready", |host| {

@@ -52,6 +52,12 @@ impl Installation {
         std::fs::write(path, format!("{before}\n{lines}\n")).expect(".env can be written");
     }
 
+    /// Whether `.env` sets something.
+    fn names(&self, key: &str) -> bool {
+        let text = std::fs::read_to_string(self.path(".env")).unwrap_or_default();
+        text.lines().any(|line| line.starts_with(&format!("{key}=")))
+    }
+
     /// Replaces the groups file.
     pub fn groups(&self, json: &str) {
         std::fs::write(self.path("data/registered_groups.json"), json).expect("the groups file can be written");
@@ -75,6 +81,15 @@ impl Installation {
         }
         // The allowlists of whoever runs the tests say nothing about them.
         command.env("XDG_CONFIG_HOME", self.path(".config"));
+        // A whole run of the tests can be made with another link, or another image.
+        if let Some(link) = std::env::var_os("LONGSHORE_TEST_LINK") {
+            command.env("BROKER_LINK", link);
+        }
+        if let Some(image) = std::env::var_os("LONGSHORE_TEST_IMAGE")
+            && !self.names("CONTAINER_IMAGE")
+        {
+            command.env("CONTAINER_IMAGE", image);
+        }
         // A container that waits for a next host would outlive its test.
         command.env("KEEP_WARM_SECONDS", "0");
         command.arg("--root").arg(self.root());
@@ -86,6 +101,18 @@ impl Default for Installation {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether containers reach the broker by its socket in this run of the tests.
+#[must_use]
+pub fn has_socket() -> bool {
+    std::env::var_os("LONGSHORE_TEST_LINK").is_none_or(|link| link != "exec")
+}
+
+/// The agent image of these tests: the one that `LONGSHORE_TEST_IMAGE` names, or the usual one.
+#[must_use]
+pub fn image() -> String {
+    std::env::var("LONGSHORE_TEST_IMAGE").unwrap_or_else(|_| "longshore-agent:latest".to_owned())
 }
 
 /// The `longshore` binary that was built with these tests, or the one that `LONGSHORE_BIN` names.

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::installation::{Installation, beside};
+use crate::network::Namespace;
 
 /// How long a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -76,6 +77,14 @@ impl StubHost {
     /// # Errors
     /// It does not start.
     pub fn start(installation: &Installation, trace: bool) -> anyhow::Result<Self> {
+        Self::start_in(installation, trace, None)
+    }
+
+    /// The same in a network.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_in(installation: &Installation, trace: bool, network: Option<&Namespace>) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(installation.path("host.log"))?;
         let mut command = Command::new(beside("longshore-stub-host"));
         command.arg(installation.root()).env_clear().env("RUST_LOG", "warn");
@@ -88,6 +97,9 @@ impl StubHost {
         command.env("XDG_CONFIG_HOME", installation.path(".config"));
         if trace {
             command.env("LONGSHORE_STUB_TRACE", installation.path("trace.jsonl"));
+        }
+        if let Some(network) = network {
+            command = network.inside(command);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut host = Self { child };

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use longshore::container::{
-    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, RuntimeError,
+    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, Piped, Place, Process,
+    RuntimeError,
 };
 use longshore_protocol::{Failure, FailureKind, PROTOCOL_VERSION, RunnerCommand, RunnerEvent, TurnRequest};
 use longshore_rehearsal::prompt;
@@ -78,6 +79,14 @@ impl ContainerRuntime for Stub {
 
     async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError> {
         Err(RuntimeError::Refused(format!("`{id}` ended with its host")))
+    }
+
+    async fn exec(&self, id: &ContainerId, _process: &Process) -> Result<Piped, RuntimeError> {
+        Err(RuntimeError::Refused(format!("`{id}` has no processes")))
+    }
+
+    async fn place(&self) -> Result<Place, RuntimeError> {
+        Ok(Place::Here)
     }
 
     async fn memory_of(&self, _id: &ContainerId) -> Result<u64, RuntimeError> {

@@ -6,4 +6,5 @@ mod claude;
 mod codex;
 mod harness;
 mod lines;
+mod link;
 mod processes;

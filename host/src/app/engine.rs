@@ -36,6 +36,10 @@ pub(super) async fn tend(residents: Arc<Residents>, runtime: Arc<dyn ContainerRu
         Ok(engine) => tracing::info!(engine, "container engine"),
         Err(error) => tracing::warn!(%error, "container engine"),
     }
+    match residents.link_kind().await {
+        Ok(link) => tracing::info!(?link, "how containers reach the broker"),
+        Err(error) => tracing::warn!(%error, "container engine"),
+    }
     if let Err(error) = residents.check_image().await {
         tracing::error!(%error, "agent image");
     }

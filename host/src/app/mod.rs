@@ -1,6 +1,7 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
 mod engine;
+mod lock;
 mod upstream;
 
 use std::fs::File;
@@ -9,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use longshore_rehearsal::Rehearsal;
-use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::lock::{check, lock};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -58,12 +59,12 @@ use crate::upkeep::Upkeep;
 use crate::usage::meter::Meter;
 use crate::usage::price_file::PriceFile;
 
-/// How long to wait for the lock of a host that has just died.
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// How long everything else may take after that.
 const CLOSE: Duration = Duration::from_secs(10);
 /// How long a refresh of the ChatGPT login may take to end: longer than its own limit.
 const SETTLE: Duration = Duration::from_secs(35);
+/// The task that delivers.
+const DELIVERY: &str = "deliver";
 /// Events of one channel that are not stored yet; beyond them the channel waits.
 const INBOX: usize = 1024;
 
@@ -89,6 +90,8 @@ pub struct App {
     dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
     drain: Stop,
+    /// Nothing more is going to be said.
+    parting: Stop,
     /// Everything else ends.
     stop: Stop,
     /// How long running turns may take to end.
@@ -117,6 +120,7 @@ impl App {
 
         let stop = Stop::new();
         let drain = Stop::new();
+        let parting = Stop::new();
         let mut tasks = JoinSet::new();
         let rehearsal = if rehearsal { Some(start_rehearsal().await?) } else { None };
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
@@ -151,6 +155,7 @@ impl App {
                 idle_timeout: config.idle_timeout,
                 max_idle: config.max_warm_containers,
                 memory_bytes: config.resident_memory_mebibytes.map(|mebibytes| mebibytes * 1024 * 1024),
+                link: config.broker_link,
             },
             groups.clone(),
             wakes.clone(),
@@ -209,7 +214,7 @@ impl App {
             let stop = stop.clone();
             tasks.spawn(named("channel", async move { channel.listen(inbox, stop).await }));
         }
-        tasks.spawn(named("deliver", deliver(outbound.clone(), clock.clone(), stop.clone())));
+        tasks.spawn(named(DELIVERY, deliver(outbound.clone(), clock.clone(), parting.clone())));
         tasks.spawn(named("residents", ok(engine::tend(residents.clone(), runtime.clone(), stop.clone()))));
         let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
         let health = upkeep.health();
@@ -268,6 +273,7 @@ impl App {
             tasks,
             dispatch,
             drain,
+            parting,
             stop,
             drain_limit,
             keep_warm,
@@ -297,6 +303,9 @@ impl App {
             tracing::warn!("turns still run; they are recovered at the next start");
             self.dispatch.abort();
         }
+        if died.is_none() {
+            self.part().await;
+        }
         self.stop.cancel();
         let close = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(CLOSE, close).await.is_err() {
@@ -316,6 +325,21 @@ impl App {
         }
         tracing::info!("stopped");
         died.map_or(Ok(()), Err)
+    }
+
+    /// What the last turns said leaves while the channels are still there.
+    async fn part(&mut self) {
+        self.parting.cancel();
+        let left = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if matches!(ended, Ok((DELIVERY, _))) {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(CLOSE, left).await.is_err() {
+            tracing::warn!("not everything could be sent; the rest is sent after the next start");
+        }
     }
 }
 
@@ -351,37 +375,6 @@ async fn named(
 async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
     task.await;
     Ok(())
-}
-
-/// Whether the folder is an installation.
-///
-/// # Errors
-/// Says how to make one.
-pub fn check(root: &Path) -> anyhow::Result<()> {
-    if !root.join("data").is_dir() {
-        bail!("`{}` is no Longshore installation; run `longshore init` there", root.display());
-    }
-    Ok(())
-}
-
-/// Takes the installation for this process alone.
-///
-/// # Errors
-/// Somebody else has it, or it is none.
-pub fn lock(root: &Path) -> anyhow::Result<File> {
-    check(root)?;
-    let path = root.join("data/host.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-    // A host that was killed while it started a child leaves its lock to the child for a moment, until
-    // that runs its own program.
-    let begin = Instant::now();
-    while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if begin.elapsed() > LOCK_PATIENCE {
-            bail!("another `longshore run` serves `{}` already; stop it first", root.display());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(file)
 }
 
 fn channels(config: &Config, root: &Path, console: &Arc<Console>) -> Vec<Arc<dyn Channel>> {

@@ -1,8 +1,8 @@
 //! The way out of a sealed container.
 //!
-//! Each group has a unix socket in a directory of its own, mounted into that group's container only;
-//! so the socket is the group's identity and nothing that a client says can change it. Requests to the
-//! two model APIs are sent on with the operator's credential in place of whatever the client sent;
+//! Each group has a [`Door`] of its own: a unix socket in a directory that is mounted into that group's
+//! container only, or a link to a process that the host started in that very container. The door is the
+//! group's identity and nothing that a client says can change it. Requests to the two model APIs are sent on with the operator's credential in place of whatever the client sent;
 //! requests to other hosts, as a proxy gets them, go where the group's rules allow ([`egress`]);
 //! everything else is refused. Bodies stream both ways and are never held or logged; of answers, what they used
 //! is read as they pass.
@@ -11,6 +11,7 @@
 //! place without asking something, and none meets a connection that was closed for being idle.
 
 pub mod access;
+mod door;
 pub mod egress;
 mod forward;
 pub mod login;
@@ -27,45 +28,26 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_protocol::paths::PLACEHOLDER_CREDENTIAL;
 use longshore_protocol::{Failure, GroupId};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::Handle;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
-use tracing::{debug, error, warn};
 
 use self::access::{Choice, Offers, SignIn};
 use self::egress::network::Internet;
 use self::egress::rules::Rules;
-use self::egress::{Aside, Counts, Egress, Limits, WayOut};
+use self::egress::{Counts, Egress, Limits, WayOut};
 use self::login::{Access, ChatGptLogin};
 use self::policy::Api;
 use self::refusal::Refusal;
 use self::upstream::Connections;
 use crate::config::{BaseUrl, ClaudeCredential, Config, Secret};
 use crate::groups::Group;
-use crate::socket::SocketFile;
 use crate::usage::denial;
 use crate::usage::meter::Meter;
 
-/// The socket's name in the group's directory.
-const SOCKET: &str = "broker.sock";
-/// Connections of one group at once; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// All headers of a request together.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// How long a client may go on after its answer.
-const LINGER: Duration = Duration::from_secs(2);
-/// Out of file descriptors, most likely: some may be free in a moment.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+#[cfg(test)]
+use self::door::MAX_CONNECTIONS;
+pub use self::door::{BrokerLink, Door};
 
 /// The two model APIs as the operator wants them reached.
 #[derive(Debug, Clone)]
@@ -277,15 +259,17 @@ impl Broker {
         self.egress.counts(group)
     }
 
-    /// Opens the group's socket, `<directory>/broker.sock`, and serves it until the link is dropped.
-    /// `rules` say what the group's tools may reach.
-    ///
-    /// `directory` must be the group's alone; it is made (mode 0755) if there is none, and an older
-    /// socket in it is replaced. Only `owner`, a user and a group id, can connect; without it only the
-    /// host's own user.
+    /// The way in for a container of the group. `rules` say what the group's tools may reach.
+    #[must_use]
+    pub fn door(self: &Arc<Self>, group: &GroupId, sign_in: SignIn, rules: Rules) -> Door {
+        let client = Client { group: group.clone(), sign_in, way_out: self.egress.way_out(group, rules) };
+        Door::new(Arc::clone(self), client)
+    }
+
+    /// As [`Broker::door`], through [`Door::listen`].
     ///
     /// # Errors
-    /// The directory or the socket cannot be made or given to `owner`, or there is no tokio runtime.
+    /// See there.
     pub fn open(
         self: &Arc<Self>,
         group: &GroupId,
@@ -294,93 +278,14 @@ impl Broker {
         sign_in: SignIn,
         rules: Rules,
     ) -> io::Result<BrokerLink> {
-        let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let (socket, listener) = SocketFile::bind(&directory.join(SOCKET), owner)?;
-        listener.set_nonblocking(true)?;
-        let listener = UnixListener::from_std(listener)?;
-        let client = Client { group: group.clone(), sign_in, way_out: self.egress.way_out(group, rules) };
-        let accepting = runtime.spawn(accept(Arc::clone(self), client, listener)).abort_handle();
-        Ok(BrokerLink { accepting, socket })
+        self.door(group, sign_in, rules).listen(directory, owner)
     }
 }
 
-/// A group's open socket. Dropping it ends the group's connections and removes the file.
-pub struct BrokerLink {
-    accepting: AbortHandle,
-    socket: SocketFile,
-}
-
-impl BrokerLink {
-    /// The socket's path on the host.
-    #[must_use]
-    pub fn socket(&self) -> &Path {
-        self.socket.path()
-    }
-}
-
-impl Drop for BrokerLink {
-    fn drop(&mut self) {
-        // The task owns the connections, so they end with it.
-        self.accepting.abort();
-    }
-}
-
-/// Whose socket it is, which is all that identifies a request.
+/// Whose connections they are, which is all that identifies a request.
 #[derive(Clone)]
 struct Client {
     group: GroupId,
     sign_in: SignIn,
     way_out: WayOut,
-}
-
-async fn accept(broker: Arc<Broker>, client: Client, listener: UnixListener) {
-    let group = &client.group;
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(Arc::clone(&broker), client.clone(), stream));
-                }
-                Err(error) => {
-                    warn!(%group, %error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                if let Err(failure) = ended {
-                    error!(%group, %failure, "a connection panicked");
-                }
-            }
-        }
-    }
-}
-
-async fn serve(broker: Arc<Broker>, client: Client, stream: UnixStream) {
-    let group = &client.group;
-    let aside = Aside::default();
-    let service = service_fn(|request| forward::answer(&broker, &client, &aside, request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    match connection.without_shutdown().await {
-        Ok(answered) => match aside.tunnel() {
-            Some(tunnel) => tunnel.carry(group, answered.io.into_inner(), &answered.read_buf).await,
-            None => linger(answered.io.into_inner()).await,
-        },
-        // A client that leaves early is the usual end of an interrupted turn.
-        Err(error) => debug!(%group, %error, "a connection ended early"),
-    }
-}
-
-/// Lets a client that was answered early finish its request. Closing under it would reset the
-/// connection, and it would report that in place of the answer.
-async fn linger(mut stream: UnixStream) {
-    if stream.shutdown().await.is_ok() {
-        // However it ends, nobody waits for it.
-        let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
-    }
 }

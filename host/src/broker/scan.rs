@@ -1,6 +1,6 @@
 //! Reads what an answer used out of its bytes, as they pass by: pure.
 //!
-//! Nothing is held back and next to nothing is kept: the JSON is followed byte by byte, and only the few values
+//! Nothing is held back and next to nothing is kept: the JSON is followed as it comes, and only the few values
 //! that are wanted are remembered. So an event may be as large as it likes, and it makes no difference where
 //! the pieces of an answer begin and end.
 
@@ -72,8 +72,28 @@ impl Scanner {
     pub fn push(&mut self, bytes: &[u8]) {
         match self.framing {
             Framing::Opaque => {}
-            Framing::Document => bytes.iter().for_each(|byte| self.json.push(*byte)),
-            Framing::Events => bytes.iter().for_each(|byte| self.event_byte(*byte)),
+            Framing::Document => self.json.push(bytes),
+            Framing::Events => self.event_bytes(bytes),
+        }
+    }
+
+    fn event_bytes(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            let run = match self.line {
+                Line::Start(_) => 0,
+                Line::Data | Line::Other => memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len()),
+            };
+            if run == 0 {
+                self.event_byte(*first);
+                bytes = rest;
+                continue;
+            }
+            let (line, rest) = bytes.split_at(run);
+            if self.line == Line::Data {
+                self.json.push(line);
+            }
+            self.after_return = false;
+            bytes = rest;
         }
     }
 
@@ -86,7 +106,7 @@ impl Scanner {
             (b'\n' | b'\r', Line::Start(0)) => self.end_event(),
             (b'\n' | b'\r', line) => {
                 if line == Line::Data {
-                    self.json.push(b'\n');
+                    self.json.push(b"\n");
                 }
                 self.line = Line::Start(0);
             }
@@ -94,7 +114,7 @@ impl Scanner {
                 self.line = if at + 1 == DATA.len() { Line::Data } else { Line::Start(at + 1) };
             }
             (_, Line::Start(_)) => self.line = Line::Other,
-            (_, Line::Data) => self.json.push(byte),
+            (_, Line::Data) => self.json.push(&[byte]),
             (_, Line::Other) => {}
         }
     }

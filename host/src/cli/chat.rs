@@ -9,6 +9,7 @@ use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::sync::mpsc;
 
+use super::shown::shown;
 use super::{Ending, note, say};
 use crate::control::client::{Client, ClientReader, ClientWriter};
 use crate::control::{Request, Response};
@@ -145,6 +146,6 @@ async fn print(mut reader: ClientReader, mut printer: impl ExternalPrinter) -> a
             Response::Typing { on: true } => "…".into(),
             _ => continue,
         };
-        printer.print(format!("{line}\n"))?;
+        printer.print(format!("{}\n", shown(&line)))?;
     }
 }

@@ -9,6 +9,7 @@ mod init;
 mod login;
 mod rehearse;
 mod run;
+mod shown;
 mod status;
 mod stop;
 mod table;
@@ -138,15 +139,15 @@ fn engine() -> DockerRuntime {
     DockerRuntime::new(std::env::var("DOCKER_HOST").ok().as_deref())
 }
 
-/// Prints a line to stdout; a reader that has gone (`| head`) is not an error of ours.
+/// Prints a text to stdout, as far as a terminal should see it; a reader that has gone (`| head`) is not an error of ours.
 fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(std::io::stdout(), "{}", shown::shown(line)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// Prints a line to stderr. Best effort.
+/// Prints a text to stderr in the same way. Best effort.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", shown::shown(line));
 }

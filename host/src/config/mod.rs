@@ -29,6 +29,8 @@ pub use self::base_url::{BaseUrl, BaseUrlError};
 pub use self::credential::ClaudeCredential;
 pub use self::secret::{Secret, SecretError};
 
+use crate::container::LinkKind;
+
 /// The settings' file, in the root directory.
 pub const FILE: &str = ".env";
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub assistant_name: String,
     /// `CONTAINER_IMAGE`: the agents' image.
     pub container_image: String,
+    /// `BROKER_LINK`: how containers reach the broker; `None` as the engine's place needs it.
+    pub broker_link: Option<LinkKind>,
     /// `CONTAINER_TIMEOUT`: how long one turn may take.
     pub container_timeout: Duration,
     /// `IDLE_TIMEOUT`: how long a container that has nothing to do is kept warm.

@@ -12,11 +12,13 @@ use tracing::level_filters::LevelFilter;
 use super::{
     BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, credential,
 };
+use crate::container::LinkKind;
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 28] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
+    "BROKER_LINK",
     "CONTAINER_TIMEOUT",
     "IDLE_TIMEOUT",
     "CONTAINER_STALL_TIMEOUT",
@@ -143,6 +145,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
         container_image: settings
             .text("CONTAINER_IMAGE", 255, |character| character.is_ascii_graphic(), "an image reference")
             .unwrap_or_else(|| "longshore-agent:latest".to_owned()),
+        broker_link: broker_link(&mut settings),
         container_timeout: settings.milliseconds("CONTAINER_TIMEOUT", 30 * MINUTE, 1_000..=DAY),
         idle_timeout: settings.milliseconds("IDLE_TIMEOUT", 10 * MINUTE, 0..=7 * DAY),
         container_stall_timeout: settings.milliseconds("CONTAINER_STALL_TIMEOUT", 15 * MINUTE, 1_000..=DAY),
@@ -182,6 +185,24 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
         Ok(Config { warnings: settings.warnings, ..config })
     } else {
         Err(settings.problems)
+    }
+}
+
+fn broker_link(settings: &mut Settings<'_>) -> Option<LinkKind> {
+    const KEY: &str = "BROKER_LINK";
+    let text = settings.get(KEY)?;
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => None,
+        "socket" => Some(LinkKind::Socket),
+        "exec" => Some(LinkKind::Exec),
+        _ => {
+            settings.refuse(ConfigProblem::new(
+                KEY,
+                format!("is `{}`", shown(text)),
+                "write `auto`, `socket` or `exec`",
+            ));
+            None
+        }
     }
 }
 

@@ -44,6 +44,7 @@ fn nothing_set_is_a_usable_configuration() {
     let config = parse(&[]).unwrap();
     assert_eq!(config.assistant_name, "Andy");
     assert_eq!(config.container_image, "longshore-agent:latest");
+    assert_eq!(config.broker_link, None);
     assert_eq!(config.container_timeout, Duration::from_secs(1800));
     assert_eq!(config.idle_timeout, Duration::from_secs(600));
     assert_eq!(config.max_concurrent_containers.get(), 5);
@@ -81,6 +82,7 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
     let problems = problems(&[
         ("ASSISTANT_NAME", "An\ndy"),
         ("CONTAINER_IMAGE", "--privileged"),
+        ("BROKER_LINK", "tcp"),
         ("CONTAINER_TIMEOUT", "30m"),
         ("IDLE_TIMEOUT", "-1"),
         ("MAX_CONCURRENT_CONTAINERS", "0"),
@@ -104,6 +106,16 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
     ]);
     assert!(!problems.concat().contains("hidd"));
     insta::assert_snapshot!(problems.join("\n"));
+}
+
+#[test]
+fn the_link_to_the_broker_is_the_engine_s_matter_unless_it_is_said() {
+    use crate::container::LinkKind;
+    for (text, link) in
+        [("auto", None), ("", None), ("socket", Some(LinkKind::Socket)), (" EXEC ", Some(LinkKind::Exec))]
+    {
+        assert_eq!(parse(&[("BROKER_LINK", text)]).unwrap().broker_link, link, "{text}");
+    }
 }
 
 #[test]

@@ -63,6 +63,18 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// [`RuntimeError::Unavailable`] or [`RuntimeError::Refused`].
     async fn attach(&self, id: &ContainerId) -> Result<Attached, RuntimeError>;
 
+    /// Starts a process in a running container, as its user and with its streams.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] or [`RuntimeError::Refused`].
+    async fn exec(&self, id: &ContainerId, process: &Process) -> Result<Piped, RuntimeError>;
+
+    /// Whether the engine's containers share this machine's kernel, and with it its sockets.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`].
+    async fn place(&self) -> Result<Place, RuntimeError>;
+
     /// How much memory the container takes now, in bytes, without what the kernel could take back at once.
     ///
     /// # Errors
@@ -102,6 +114,43 @@ pub struct Attached {
     /// ([`RuntimeError::Unavailable`]: the container may run on, and nobody hears it). Does nothing
     /// until it is awaited; once `output` has ended it does end, too.
     pub exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
+}
+
+/// A process to start in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A process in a container by its streams. Dropping it closes the process's stdin.
+pub struct Piped {
+    /// Its stdin.
+    pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes; ends with it, or when the engine goes away.
+    pub output: BoxStream<'static, Result<Output, RuntimeError>>,
+}
+
+/// Where the engine's containers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine's own kernel.
+    Here,
+    /// In a virtual machine, or on another machine.
+    Elsewhere,
+}
+
+/// How a container reaches the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// By a unix socket in a folder that is mounted into it.
+    Socket,
+    /// By the streams of a process that the host starts in it.
+    Exec,
 }
 
 /// A piece of a container's output.

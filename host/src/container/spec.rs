@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use longshore_protocol::{GroupId, PROTOCOL_VERSION, paths};
 use sha2::{Digest, Sha256};
 
+use super::LinkKind;
 use super::installation::Installation;
 use super::mounts::{self, FolderAccess, Mount};
 use crate::groups::Network;
@@ -119,6 +120,8 @@ pub struct SpecInput<'a> {
     pub network: Network,
     /// What it may use up.
     pub limits: Limits,
+    /// How it reaches the broker.
+    pub link: LinkKind,
 }
 
 impl ContainerSpec {
@@ -126,7 +129,7 @@ impl ContainerSpec {
     #[must_use]
     pub fn new(input: &SpecInput<'_>) -> Self {
         let group = input.group.as_str();
-        let mut mounts = mounts::plan(input.installation, input.group, input.access);
+        let mut mounts = mounts::plan(input.installation, input.group, input.access, input.link);
         mounts.extend_from_slice(input.additional_mounts);
         let mut spec = Self {
             name_prefix: format!("longshore-{group}"),
@@ -172,8 +175,19 @@ fn environment(input: &SpecInput<'_>) -> BTreeMap<String, String> {
         ("CODEX_HOME", paths::CODEX_STATE),
         ("LONGSHORE_GROUP", input.group.as_str()),
     ];
+    let link: &[(&str, &str)] = match input.link {
+        // The runner's own way, and that of older ones.
+        LinkKind::Socket => &[],
+        LinkKind::Exec => &[(paths::LINK_VARIABLE, paths::LINK_EXEC)],
+    };
     // A later entry replaces an earlier one of the same name.
-    input.placeholders.iter().chain(&own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    input
+        .placeholders
+        .iter()
+        .chain(&own)
+        .chain(link)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// The root is read-only; these are where programs expect to write nevertheless. The home is one of
@@ -203,6 +217,7 @@ mod tests {
         access: FolderAccess,
         placeholders: &[(&str, &str)],
         additional_mounts: &[Mount],
+        link: LinkKind,
     ) -> ContainerSpec {
         let installation =
             Installation { root: "/srv/longshore".into(), root_hash: "0123456789ab".into(), uid: 1000, gid: 1000 };
@@ -218,6 +233,7 @@ mod tests {
             additional_mounts,
             network: Network::None,
             limits: Limits::default(),
+            link,
         })
     }
 
@@ -228,13 +244,33 @@ mod tests {
             "family-chat",
             FolderAccess::ORDINARY,
             &[("ANTHROPIC_API_KEY", paths::PLACEHOLDER_CREDENTIAL)],
-            &[extra]
+            &[extra],
+            LinkKind::Socket
         ));
     }
 
     #[test]
+    fn a_container_with_a_link_differs_in_the_socket_s_folder_and_one_variable_and_is_another() {
+        let spec = |link| spec("family-chat", FolderAccess::ORDINARY, &[(paths::LINK_VARIABLE, "evil")], &[], link);
+        let (socket, mut linked) = (spec(LinkKind::Socket), spec(LinkKind::Exec));
+        assert_ne!(socket.labels[LABEL_SPEC], linked.labels[LABEL_SPEC]);
+        assert_eq!(linked.env.insert("LONGSHORE_LINK".into(), "evil".into()).as_deref(), Some("exec"));
+        linked.labels.clone_from(&socket.labels);
+        let folder = socket.mounts.last().unwrap().clone();
+        assert_eq!(folder.target, paths::BROKER_DIRECTORY);
+        linked.mounts.push(folder);
+        assert_eq!(linked, socket);
+    }
+
+    #[test]
     fn a_placeholder_cannot_change_what_the_spec_sets() {
-        let spec = spec("family", FolderAccess::ORDINARY, &[("HOME", "/root"), ("PATH", "/evil"), ("NEW", "x")], &[]);
+        let spec = spec(
+            "family",
+            FolderAccess::ORDINARY,
+            &[("HOME", "/root"), ("PATH", "/evil"), ("NEW", "x")],
+            &[],
+            LinkKind::Socket,
+        );
         assert_eq!(spec.env["HOME"], paths::HOME);
         assert!(spec.env["PATH"].starts_with("/usr/local"));
         assert_eq!(spec.env["NEW"], "x");
@@ -245,7 +281,7 @@ mod tests {
         for (group, expected) in
             [("main", "main"), ("a_b", "a-b"), ("a__", "a"), (&"x".repeat(64), &"x".repeat(63)), ("9", "9")]
         {
-            assert_eq!(spec(group, FolderAccess::MAIN, &[], &[]).hostname, expected);
+            assert_eq!(spec(group, FolderAccess::MAIN, &[], &[], LinkKind::Exec).hostname, expected);
         }
     }
 }

@@ -10,7 +10,7 @@ use longshore::container::docker::DockerRuntime;
 use longshore::container::mounts::{FolderAccess, prepare};
 use longshore::container::spec::{Limits, SpecInput};
 use longshore::container::{
-    Attached, ContainerRuntime as _, ContainerSpec, Existing, Installation, Output, RuntimeError,
+    Attached, ContainerRuntime as _, ContainerSpec, Existing, Installation, LinkKind, Output, RuntimeError,
 };
 use longshore_protocol::GroupId;
 use tokio::net::{UnixListener, UnixStream};
@@ -61,6 +61,7 @@ impl Rig {
             additional_mounts: &[],
             network: longshore::groups::Network::None,
             limits: Limits { memory_bytes: 256 * 1024 * 1024, ..Limits::default() },
+            link: LinkKind::Socket,
         });
         spec.command = Some(command.iter().map(|word| (*word).to_owned()).collect());
         spec

@@ -27,7 +27,7 @@ async fn a_group_over_its_budget_is_told_once_for_each_message_and_no_container_
     assert_eq!(stage.sql("SELECT count(*) FROM outbox"), 2);
     assert_eq!(stage.sql("SELECT max(attempt) FROM turns"), 1);
     assert_eq!((stage.requests().len(), stage.containers()), (0, 0));
-    stage.register(super::stage::GROUPS);
+    stage.register(super::opening::GROUPS);
     stage.hear("and now?").await;
     assert_eq!(stage.reply().await, "hi");
 }

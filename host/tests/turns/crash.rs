@@ -42,9 +42,8 @@ async fn reached(stage: &Stage, sql: &str, count: i64) -> bool {
         }
         assert!(begin.elapsed() < PATIENCE, "never: {sql}");
         tokio::time::sleep(Duration::from_millis(2)).await;
-        if stage.sql("SELECT count(*) FROM outbox WHERE state = 'pending' AND not_before IS NOT NULL") > 0 {
-            stage.advance(Duration::from_millis(200));
-        }
+        // No further than to the next try: a clock that runs away skips the task's times.
+        stage.clock_reaches(stage.sql("SELECT ifnull(min(not_before), 0) FROM outbox WHERE state = 'pending'"));
     }
     true
 }
@@ -61,7 +60,9 @@ async fn conversation(stage: &Stage) -> bool {
         return false;
     }
     for minute in 1..=2 {
-        stage.set_clock(60 * minute);
+        // In one look: a time that comes between two would be taken for the next.
+        let due = format!("SELECT iif((SELECT count(*) FROM runs) < {minute}, next_run, 0) FROM tasks");
+        stage.clock_reaches(stage.sql(&due));
         if !reached(stage, runs, minute).await {
             return false;
         }

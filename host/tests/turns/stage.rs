@@ -13,9 +13,9 @@ use longshore::clock::{Clock, Hands};
 use longshore::container::installation::Installation;
 use longshore::container::resident::{ResidentSettings, Residents};
 use longshore::deliver::{Outbound, deliver};
+use longshore::groups::Groups;
 use longshore::groups::edit::GroupsFile;
 use longshore::groups::watch::Snapshot;
-use longshore::groups::{Groups, load};
 use longshore::intake::Intake;
 use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
@@ -40,6 +40,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::opening::{GROUPS, Opening, snapshot};
 use super::person::{Delivered, Mood, Person, Refusal};
 use super::theatre::{Actors, Line, Script, Theatre};
 
@@ -61,31 +62,6 @@ pub(crate) struct Stage {
     said: AtomicU32,
     tasks: JoinSet<()>,
 }
-
-/// What a stage opens with.
-struct Opening {
-    protocol: u32,
-    start: i64,
-    fuse: Option<Fuse>,
-    stall_limit: Duration,
-    delivered: Delivered,
-}
-
-impl Default for Opening {
-    fn default() -> Self {
-        Self {
-            protocol: PROTOCOL_VERSION,
-            start: START,
-            fuse: None,
-            stall_limit: Duration::from_secs(900),
-            delivered: Delivered::default(),
-        }
-    }
-}
-
-/// When a stage opens, in seconds since the epoch: 2027-01-15T08:00:00Z.
-const START: i64 = 1_800_000_000;
-pub(crate) const GROUPS: &str = r#"{"test:1": {"name": "Family", "folder": "family", "trigger": "@Andy", "added_at": "x", "requiresTrigger": false}}"#;
 
 impl Stage {
     pub(crate) async fn new(otherwise: impl Fn(&TurnRequest) -> Vec<Line> + Send + Sync + 'static) -> Self {
@@ -165,6 +141,7 @@ impl Stage {
                 idle_timeout: Duration::from_secs(600),
                 max_idle: 16,
                 memory_bytes: None,
+                link: None,
             },
             groups.clone(),
             wakes.clone(),
@@ -340,9 +317,12 @@ impl Stage {
         self.store.outbox_counts().await.is_err()
     }
 
-    /// Sets the clock to so many seconds after the first opening.
-    pub(crate) fn set_clock(&self, seconds: i64) {
-        self.hands.set(Timestamp::from_second(START + seconds).unwrap());
+    /// Sets the clock forward to a time of the store, in its milliseconds since the epoch.
+    pub(crate) fn clock_reaches(&self, milliseconds: i64) {
+        let then = Timestamp::from_millisecond(milliseconds).unwrap();
+        if then > self.hands.now() {
+            self.hands.set(then);
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<TurnRequest> {
@@ -392,10 +372,4 @@ impl Stage {
         let previous = self.snapshots.borrow().groups.clone();
         self.snapshots.send_replace(snapshot(json, &previous));
     }
-}
-
-fn snapshot(json: &str, previous: &Groups) -> Arc<Snapshot> {
-    let loaded = load(json.as_bytes(), previous);
-    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    Arc::new(Snapshot { generation: loaded.groups.generation(), groups: Arc::new(loaded.groups), problems: Vec::new() })
 }

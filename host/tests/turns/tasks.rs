@@ -123,7 +123,7 @@ async fn a_task_whose_group_is_gone_is_paused_at_once_and_goes_on_when_the_group
     stage.register("{}");
     stage.until_sql("SELECT count(*) FROM tasks WHERE paused_because = 'its group is not registered'", 1).await;
     stage.advance(10 * MINUTE);
-    stage.register(super::stage::GROUPS);
+    stage.register(super::opening::GROUPS);
     stage.until_sql("SELECT count(*) FROM tasks WHERE status = 'active'", 1).await;
     stage.advance(MINUTE);
     assert_eq!(stage.reply().await, "tock");

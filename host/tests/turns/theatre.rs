@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use longshore::container::{
-    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, RuntimeError,
+    Attached, ContainerId, ContainerRuntime, ContainerSpec, Existing, Exit, ImageInfo, Output, Piped, Place, Process,
+    RuntimeError,
 };
 use longshore_protocol::{Failure, FailureKind, RunnerCommand, RunnerEvent, TurnRequest};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -85,6 +86,14 @@ impl ContainerRuntime for Theatre {
 
     async fn attach(&self, _id: &ContainerId) -> Result<Attached, RuntimeError> {
         Err(RuntimeError::Unavailable("the play is over".into()))
+    }
+
+    async fn exec(&self, id: &ContainerId, _process: &Process) -> Result<Piped, RuntimeError> {
+        Err(RuntimeError::Refused(format!("`{id}` has no processes")))
+    }
+
+    async fn place(&self) -> Result<Place, RuntimeError> {
+        Ok(Place::Here)
     }
 
     async fn memory_of(&self, _id: &ContainerId) -> Result<u64, RuntimeError> {

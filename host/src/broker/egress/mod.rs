@@ -29,7 +29,8 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use longshore_protocol::GroupId;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -142,7 +143,7 @@ impl Aside {
 
 impl Tunnel {
     /// Carries bytes until the tunnel's end; `early` was read from `near` already.
-    pub(super) async fn carry(self, group: &GroupId, near: UnixStream, early: &[u8]) {
+    pub(super) async fn carry(self, group: &GroupId, near: impl AsyncRead + AsyncWrite, early: &[u8]) {
         let Self { far, target, limits, ledger, _place } = self;
         match tunnel::carry(near, early, far, &limits, &ledger).await {
             end @ (End::Closed | End::Idle) => debug!(%group, %target, ?end, "a tunnel ended"),

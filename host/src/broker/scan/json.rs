@@ -62,8 +62,25 @@ enum State {
 }
 
 impl Json {
-    /// Takes the next byte.
-    pub(super) fn push(&mut self, byte: u8) {
+    /// Takes the next bytes.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            // Of a long text, which is most of an answer, only the end matters.
+            let run = match self.state {
+                State::Text if self.is_full() => memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len()),
+                _ => 0,
+            };
+            if run == 0 {
+                self.push_byte(*first);
+                bytes = rest;
+            } else {
+                self.whole = false;
+                bytes = &bytes[run..];
+            }
+        }
+    }
+
+    fn push_byte(&mut self, byte: u8) {
         match (self.state, byte) {
             (State::Escaped, _) => self.state = State::Text,
             (State::Text, b'\\') => {
@@ -102,9 +119,13 @@ impl Json {
         self.whole = true;
     }
 
+    /// Whether no more of a token is kept: it is too long, or lies where nothing is wanted.
+    fn is_full(&self) -> bool {
+        self.deeper > 0 || self.token.len() == MAX_TOKEN
+    }
+
     fn keep(&mut self, byte: u8) {
-        // A long text, such as what the model says, is not kept.
-        if self.deeper > 0 || self.token.len() == MAX_TOKEN {
+        if self.is_full() {
             self.whole = false;
         } else {
             self.token.push(byte);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::access::SignIn;
+use super::super::door::MAX_CONNECTIONS;
 use super::super::egress::rules::Rules;
-use super::super::{Broker, BrokerLink, MAX_CONNECTIONS, Upstreams};
+use super::super::{Broker, BrokerLink, Upstreams};
 use super::rig::{Books, Client, Rig, Vendor, post};
 
 fn open(broker: &std::sync::Arc<Broker>, group: &str, directory: &Path) -> BrokerLink {

@@ -124,6 +124,7 @@ mod tests {
             additional_mounts: &[],
             network: Network::None,
             limits,
+            link: crate::container::LinkKind::Socket,
         })
     }
 

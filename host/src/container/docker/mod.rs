@@ -1,6 +1,7 @@
 //! [`ContainerRuntime`] over the Docker Engine API (Docker, or Podman's service in its place).
 
 pub mod create;
+mod exec;
 mod exit;
 mod failure;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::container::AttachContainerResults;
 use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum as State, SystemVersion};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -22,9 +23,9 @@ use longshore_protocol::{LABEL_CLAUDE, LABEL_CODEX, LABEL_PROTOCOL, PROTOCOL_VER
 use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use self::failure::{in_words, is_server_error, runtime_error};
+use self::failure::{is_server_error, runtime_error};
 use super::spec::{ContainerSpec, LABEL_GROUP, LABEL_ROOT, LABEL_SPEC};
-use super::{Attached, ContainerId, ContainerRuntime, Existing, ImageInfo, Output, RuntimeError};
+use super::{Attached, ContainerId, ContainerRuntime, Existing, ImageInfo, Piped, Place, Process, RuntimeError};
 
 /// How long the engine may take to begin an answer. Streams run on past it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -45,6 +46,7 @@ pub struct DockerRuntime {
 struct Machine {
     processors: u32,
     memory_bytes: u64,
+    place: Place,
 }
 
 impl DockerRuntime {
@@ -74,7 +76,13 @@ impl DockerRuntime {
             let info = docker.info().await.map_err(runtime_error)?;
             let processors = info.ncpu.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
             let memory_bytes = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
-            Ok(Machine { processors: processors.unwrap_or(u32::MAX), memory_bytes: memory_bytes.unwrap_or(u64::MAX) })
+            let system = info.operating_system.unwrap_or_default();
+            let kernel = info.kernel_version.unwrap_or_default();
+            Ok(Machine {
+                processors: processors.unwrap_or(u32::MAX),
+                memory_bytes: memory_bytes.unwrap_or(u64::MAX),
+                place: exec::place(&self.host, &system, &kernel, exec::kernel().as_deref()),
+            })
         };
         self.machine.get_or_try_init(ask).await.copied()
     }
@@ -130,6 +138,14 @@ impl ContainerRuntime for DockerRuntime {
         let docker = self.client()?;
         let streams = attach(&docker, &id.0).await.map_err(runtime_error)?;
         Ok(attached(docker, id.clone(), streams))
+    }
+
+    async fn exec(&self, id: &ContainerId, process: &Process) -> Result<Piped, RuntimeError> {
+        exec::exec(&self.client()?, id, process).await
+    }
+
+    async fn place(&self) -> Result<Place, RuntimeError> {
+        Ok(self.machine(&self.client()?).await?.place)
     }
 
     async fn memory_of(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
@@ -208,16 +224,10 @@ fn attached(docker: Docker, id: ContainerId, streams: AttachContainerResults) ->
     let output = streams
         .output
         .filter_map(move |piece| {
-            let piece = match piece {
-                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => Some(Ok(Output::Stdout(message))),
-                Ok(LogOutput::StdErr { message }) => Some(Ok(Output::Stderr(message))),
-                Ok(LogOutput::StdIn { .. }) => None,
-                Err(error) => {
-                    broke.cancel();
-                    Some(Err(RuntimeError::Unavailable(in_words(&error))))
-                }
-            };
-            std::future::ready(piece)
+            if piece.is_err() {
+                broke.cancel();
+            }
+            std::future::ready(exec::said(piece))
         })
         .chain(stream::poll_fn(move |_| {
             ended.cancel();

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use longshore_protocol::{GroupId, paths};
 
+use super::LinkKind;
 use super::installation::Installation;
 
 pub use self::prepare::{PrepareError, prepare};
@@ -83,11 +84,11 @@ pub fn login(installation: &Installation, directory: &Path) -> io::Result<Mount>
 
 /// The mounts that every container of the group has; an outer target comes before what lies in it.
 #[must_use]
-pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess) -> Vec<Mount> {
+pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess, link: LinkKind) -> Vec<Mount> {
     use Access::{ReadOnly, ReadWrite};
     let mount = |source, target: &str, access| Mount { source, target: target.to_owned(), access };
     let ipc = installation.ipc_folder(group);
-    vec![
+    let mut mounts = vec![
         mount(installation.group_folder(group), paths::GROUP, access.group),
         mount(installation.global_folder(), paths::GLOBAL, access.global),
         mount(ipc.clone(), paths::IPC, ReadOnly),
@@ -95,9 +96,12 @@ pub fn plan(installation: &Installation, group: &GroupId, access: FolderAccess) 
         mount(ipc.join("tasks"), paths::IPC_TASKS, ReadWrite),
         mount(installation.claude_folder(group), paths::CLAUDE_STATE, ReadWrite),
         mount(installation.codex_folder(group), paths::CODEX_STATE, ReadWrite),
+    ];
+    if link == LinkKind::Socket {
         // Connecting to a socket needs no write access to its folder, so nobody inside can replace it.
-        mount(installation.broker_folder(group), paths::BROKER_DIRECTORY, ReadOnly),
-    ]
+        mounts.push(mount(installation.broker_folder(group), paths::BROKER_DIRECTORY, ReadOnly));
+    }
+    mounts
 }
 
 #[cfg(test)]
@@ -111,7 +115,11 @@ mod tests {
     }
 
     fn table(access: FolderAccess) -> String {
-        plan(&installation(), &"family".parse().unwrap(), access)
+        linked(access, LinkKind::Socket)
+    }
+
+    fn linked(access: FolderAccess, link: LinkKind) -> String {
+        plan(&installation(), &"family".parse().unwrap(), access, link)
             .iter()
             .map(|mount| format!("{} <- {} {:?}\n", mount.target, mount.source.display(), mount.access))
             .collect()
@@ -129,6 +137,12 @@ mod tests {
         /home/node/.codex <- /srv/longshore/data/codex/family/.codex ReadWrite
         /run/longshore <- /srv/longshore/data/broker/family ReadOnly
         ");
+    }
+
+    #[test]
+    fn with_a_link_no_socket_is_mounted() {
+        let (socket, link) = (table(FolderAccess::MAIN), linked(FolderAccess::MAIN, LinkKind::Exec));
+        assert_eq!(socket, format!("{link}/run/longshore <- /srv/longshore/data/broker/family ReadOnly\n"));
     }
 
     #[test]
@@ -154,6 +168,7 @@ mod tests {
             access in prop_oneof![
                 Just(FolderAccess::ORDINARY), Just(FolderAccess::MAIN), Just(FolderAccess::OBSERVER)
             ],
+            link in prop_oneof![Just(LinkKind::Socket), Just(LinkKind::Exec)],
         ) {
             prop_assume!(!name.eq_ignore_ascii_case("global") && !other.eq_ignore_ascii_case("global") && name != other);
             let (group, other): (GroupId, GroupId) = (name.parse().unwrap(), other.parse().unwrap());
@@ -173,13 +188,13 @@ mod tests {
                 "/var/run/docker.sock".into(),
                 "/run/docker.sock".into(),
             ];
-            let theirs: Vec<PathBuf> = plan(&installation, &other, access)
+            let theirs: Vec<PathBuf> = plan(&installation, &other, access, link)
                 .into_iter()
                 .map(|mount| mount.source)
                 .filter(|source| *source != installation.global_folder())
                 .collect();
             let exposes = |source: &Path, hidden: &Path| hidden.starts_with(source);
-            for mount in plan(&installation, &group, access) {
+            for mount in plan(&installation, &group, access, link) {
                 for hidden in secrets.iter().chain(&theirs) {
                     prop_assert!(!exposes(&mount.source, hidden), "{mount:?} exposes {}", hidden.display());
                 }

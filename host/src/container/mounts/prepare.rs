@@ -264,7 +264,12 @@ mod tests {
         let (_home, installation) = home();
         prepare(&installation, &group()).unwrap();
         prepare(&installation, &group()).unwrap();
-        for mount in super::super::plan(&installation, &group(), super::super::FolderAccess::MAIN) {
+        for mount in super::super::plan(
+            &installation,
+            &group(),
+            super::super::FolderAccess::MAIN,
+            crate::container::LinkKind::Socket,
+        ) {
             let found = fs::symlink_metadata(&mount.source).unwrap();
             assert!(found.is_dir(), "{mount:?}");
             if mount.access == super::super::Access::ReadWrite {

@@ -1,6 +1,7 @@
 //! A warm container, as the turn that holds it talks to it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -9,7 +10,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::{Attached, ContainerId, Exit, RuntimeError, output};
+use super::super::{Attached, ContainerId, ContainerRuntime, Exit, RuntimeError, output};
+use super::link::{Link, Way};
 use crate::broker::BrokerLink;
 use crate::broker::access::SignIn;
 use crate::groups::Group;
@@ -34,7 +36,7 @@ pub struct Resident {
     exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
     ready: bool,
     _pump: AbortOnDropHandle<()>,
-    link: BrokerLink,
+    link: Link,
 }
 
 /// What a resident is besides its container's streams.
@@ -48,12 +50,13 @@ pub(super) struct Belongings {
     /// Its memory limit.
     pub(super) memory_bytes: u64,
     /// Its way to the broker.
-    pub(super) link: BrokerLink,
+    pub(super) way: Way,
 }
 
 impl Resident {
-    pub(super) fn new(attached: Attached, belongings: Belongings) -> Self {
-        let Belongings { group, generation, sign_in, memory_bytes, link } = belongings;
+    pub(super) fn new(attached: Attached, belongings: Belongings, runtime: &Arc<dyn ContainerRuntime>) -> Self {
+        let Belongings { group, generation, sign_in, memory_bytes, way } = belongings;
+        let link = way.lead(runtime, &attached.id, &group);
         let (sender, events) = mpsc::channel(EVENTS);
         let pump = tokio::spawn(output::pump(attached.output, sender, group.clone()));
         Self {
@@ -73,9 +76,9 @@ impl Resident {
     }
 
     /// Lets go of the streams. An engine that removes a container waits for whoever does not read what it said.
-    /// The link must outlive the container.
-    pub(super) fn hang_up(self) -> (ContainerId, BrokerLink) {
-        (self.id, self.link)
+    /// A socket must outlive the container; other links are streams, too.
+    pub(super) fn hang_up(self) -> (ContainerId, Option<BrokerLink>) {
+        (self.id, self.link.hang_up())
     }
 
     /// Whether it was started for the group as it is now, and still runs as far as is known.

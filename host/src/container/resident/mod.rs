@@ -4,6 +4,7 @@
 //! anybody up: what is too much of them ends beside the turns, not before them.
 
 mod conversation;
+mod link;
 mod start;
 mod surplus;
 
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, OnceCell, watch};
 pub use self::conversation::Resident;
 use self::surplus::{Bounds, Idle, surplus};
 use super::installation::Installation;
-use super::{ContainerId, ContainerRuntime, RuntimeError};
+use super::{ContainerId, ContainerRuntime, LinkKind, Place, RuntimeError};
 use crate::broker::Broker;
 use crate::broker::access::SignIn;
 use crate::broker::egress::Counts;
@@ -50,6 +51,8 @@ pub struct ResidentSettings {
     pub max_idle: usize,
     /// How much memory all of them may take, in bytes, before idle ones go; half of the engine's if `None`.
     pub memory_bytes: Option<u64>,
+    /// How they reach the broker; as the engine's place needs it if `None`.
+    pub link: Option<LinkKind>,
 }
 
 /// The resident containers of the installation.
@@ -152,6 +155,20 @@ impl Residents {
         }
         let (id, _link) = resident.hang_up();
         self.remove(&id).await;
+    }
+
+    /// How containers reach the broker.
+    ///
+    /// # Errors
+    /// When that depends on the engine and it does not answer.
+    pub async fn link_kind(&self) -> Result<LinkKind, RuntimeError> {
+        if let Some(kind) = self.settings.link {
+            return Ok(kind);
+        }
+        Ok(match self.runtime.place().await? {
+            Place::Here => LinkKind::Socket,
+            Place::Elsewhere => LinkKind::Exec,
+        })
     }
 
     /// Whether the agent image is there and fits.

@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::super::mounts::{self, FolderAccess, Mount};
 use super::super::spec::{ContainerSpec, LABEL_SPEC, Limits, SpecInput};
-use super::super::{Existing, RuntimeError};
+use super::super::{Existing, LinkKind, RuntimeError};
 use super::conversation::{Belongings, Resident};
+use super::link::{self, Way};
 use super::{Residents, Seat};
 use crate::broker::access::SignIn;
 use crate::broker::egress;
@@ -66,7 +67,7 @@ impl Residents {
         }
         let belongings = self.belongings(group, sign_in, &spec).await.ok()?;
         let attached = self.runtime.attach(&existing.id).await.ok()?;
-        let mut resident = Resident::new(attached, belongings);
+        let mut resident = Resident::new(attached, belongings, &self.runtime);
         resident.greet(GREETING_LIMIT).await.then_some(resident)
     }
 
@@ -77,7 +78,7 @@ impl Residents {
         let belongings = self.belongings(group, sign_in, &spec).await?;
         let attached = self.runtime.start(&spec).await?;
         tracing::info!(container = %attached.id, group = %group.id, "container started");
-        Ok(Resident::new(attached, belongings))
+        Ok(Resident::new(attached, belongings, &self.runtime))
     }
 
     /// What the group's container is.
@@ -104,6 +105,7 @@ impl Residents {
             additional_mounts: &beyond,
             network: group.container.network,
             limits: limits(group),
+            link: self.link_kind().await?,
         }))
     }
 
@@ -142,16 +144,21 @@ impl Residents {
         let (owned, id) = (installation.clone(), group.id.clone());
         let prepared = tokio::task::spawn_blocking(move || mounts::prepare(&owned, &id)).await;
         prepared.map_err(|error| refused(&error))?.map_err(|error| refused(&error))?;
-        let directory = installation.broker_folder(&group.id);
-        let owner = Some((installation.uid, installation.gid));
-        let link = self.broker.open(&group.id, &directory, owner, sign_in, group.container.egress.clone());
-        let link = link.map_err(|error| refused(&error))?;
+        let door = self.broker.door(&group.id, sign_in, group.container.egress.clone());
+        let (uid, gid) = (installation.uid, installation.gid);
+        let way = match self.link_kind().await? {
+            LinkKind::Socket => {
+                let directory = installation.broker_folder(&group.id);
+                Way::Socket(door.listen(&directory, Some((uid, gid))).map_err(|error| refused(&error))?)
+            }
+            LinkKind::Exec => Way::Exec { door, process: link::process(uid, gid) },
+        };
         Ok(Belongings {
             group: group.id.clone(),
             generation: group.generation,
             sign_in,
             memory_bytes: spec.limits.memory_bytes,
-            link,
+            way,
         })
     }
 }

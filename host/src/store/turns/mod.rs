@@ -23,6 +23,10 @@ use super::tasks::TaskRun;
 use super::undelivered::Undelivered;
 use super::{Store, StoreError};
 
+/// The most tokens of one kind that a runner is believed: more than any model reads, and far from what an
+/// integer of the database holds.
+const MOST_TOKENS: u64 = 1 << 40;
+
 /// What to begin a turn for.
 #[derive(Debug, Clone)]
 pub struct BeginTurn {
@@ -222,18 +226,20 @@ impl Store {
         .await
     }
 
-    /// Adds what a turn used.
+    /// Adds what a turn used, by what its runner says: a made-up number is cut to one that can be added up.
     ///
     /// # Errors
     /// What the store says.
     pub async fn add_usage(&self, turn: TurnId, usage: Usage) -> Result<(), StoreError> {
+        let [input, cached, output] =
+            [usage.input_tokens, usage.cached_input_tokens, usage.output_tokens].map(|tokens| tokens.min(MOST_TOKENS));
         self.run(move |connection| {
             connection
                 .prepare_cached(
                     "UPDATE turns SET input_tokens = input_tokens + ?2, cached_input_tokens = cached_input_tokens + ?3,
                         output_tokens = output_tokens + ?4 WHERE id = ?1",
                 )?
-                .execute(params![turn.as_str(), usage.input_tokens, usage.cached_input_tokens, usage.output_tokens])
+                .execute(params![turn.as_str(), input, cached, output])
                 .map(drop)
         })
         .await
