@@ -132,7 +132,7 @@ fn read(truth: &Truth, mut sends: Sends, out: &mpsc::Sender<Vec<AdapterEvent>>) 
                 truth.write(&[Record::Sent { outbox_id, message_id, chat, text, answer, at }])?;
                 out.send(vec![event])?;
             }
-            AdapterCommand::Typing { .. } => {}
+            AdapterCommand::Typing { .. } | AdapterCommand::Refresh => {}
             AdapterCommand::Stop => break,
         }
     }
