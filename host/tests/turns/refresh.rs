@@ -19,7 +19,7 @@ async fn the_main_groups_agent_has_the_channels_asked_and_no_other_has() {
     // Had the channel been asked, that would have come first, or come now.
     assert_eq!(stage.reply().await, "asked");
     stage.until_sql("SELECT count(*) FROM petitions", 1).await;
-    stage.register(&super::stage::GROUPS.replace("false}", r#"false, "isMain": true}"#));
+    stage.register(&super::opening::GROUPS.replace("false}", r#"false, "isMain": true}"#));
     stage.hear("and now?").await;
     let mut heard = [stage.reply().await, stage.reply().await];
     heard.sort();
