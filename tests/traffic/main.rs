@@ -188,6 +188,7 @@ fn message(id: &str, chat: &str, text: &str, timestamp: &str) -> ChatMessage {
         from_me: false,
         mentions_me: false,
         reply_to: None,
+        reaction: false,
         offline: false,
     }
 }

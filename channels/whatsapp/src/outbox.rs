@@ -3,7 +3,7 @@
 //! Pure: the time is an argument, and what to do is the answer. A message that was written and not confirmed
 //! when the connection broke is written again under the same id, which is the same message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use longshore_protocol::channel::AdapterEvent;
@@ -15,6 +15,8 @@ const MAX_WAITING: usize = 1024;
 /// When a message that is not confirmed is given back, from the `send` line on. The host waits for 60 s, and
 /// what it no longer waits for must not be sent.
 const PATIENCE: Duration = Duration::from_secs(50);
+/// For how long a message that was given back untried keeps its place. The host gives it again in half a minute.
+const KEPT_PLACE: Duration = Duration::from_secs(300);
 
 /// A `send` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,10 @@ impl Send {
         AdapterEvent::SendFailed { outbox_id: self.outbox_id, error: error.into(), permanent }
     }
 
+    fn later(&self, reason: impl Into<String>) -> AdapterEvent {
+        AdapterEvent::SendLater { outbox_id: self.outbox_id, reason: reason.into() }
+    }
+
     fn sent(&self) -> AdapterEvent {
         AdapterEvent::Sent { outbox_id: self.outbox_id, message_id: self.message_id.clone() }
     }
@@ -55,6 +61,8 @@ pub enum Unwritten {
 #[derive(Debug)]
 struct Entry {
     send: Send,
+    /// Since when it waits for its turn, by this `send` line or an earlier one.
+    since: Duration,
     until: Duration,
     in_flight: bool,
 }
@@ -63,6 +71,9 @@ struct Entry {
 #[derive(Debug)]
 pub struct Outbox {
     chats: BTreeMap<String, VecDeque<Entry>>,
+    /// Since when those wait that were given back untried, and when they were: whoever comes again goes before
+    /// whoever is new.
+    places: HashMap<String, (Duration, Duration)>,
     pace: Pace,
     up: bool,
 }
@@ -71,7 +82,7 @@ impl Outbox {
     /// Empty, and not connected.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { chats: BTreeMap::new(), pace: Pace::new(limits), up: false }
+        Self { chats: BTreeMap::new(), places: HashMap::new(), pace: Pace::new(limits), up: false }
     }
 
     /// Takes a message; an answer at once if there is no room for it.
@@ -83,13 +94,14 @@ impl Outbox {
             .and_then(|queue| queue.iter_mut().find(|entry| entry.send.message_id == send.message_id))
         {
             // The host has lost patience and asks again for what still waits.
-            *entry = Entry { send, until, in_flight: entry.in_flight };
+            *entry = Entry { send, until, ..*entry };
             return None;
         }
         if self.chats.values().map(VecDeque::len).sum::<usize>() >= MAX_WAITING {
-            return Some(send.failed("too many messages wait already", false));
+            return Some(send.later("too many messages wait already"));
         }
-        self.chats.entry(send.chat.clone()).or_default().push_back(Entry { send, until, in_flight: false });
+        let since = self.places.remove(&send.message_id).map_or(now, |(since, _)| since);
+        self.chats.entry(send.chat.clone()).or_default().push_back(Entry { send, since, until, in_flight: false });
         None
     }
 
@@ -117,7 +129,7 @@ impl Outbox {
             .chats
             .iter()
             .filter_map(|(chat, queue)| {
-                queue.front().filter(|head| !head.in_flight).map(|head| (head.until, chat.clone()))
+                queue.front().filter(|head| !head.in_flight).map(|head| (head.since, chat.clone()))
             })
             .collect();
         heads.sort_unstable();
@@ -160,20 +172,26 @@ impl Outbox {
         Some((send, answer))
     }
 
-    /// Gives back what has waited for too long.
+    /// Gives back what has waited for too long. Only what the server had and did not confirm has failed.
     pub fn expire(&mut self, now: Duration) -> Vec<AdapterEvent> {
         let mut answers = Vec::new();
+        self.places.retain(|_, (_, back)| now.saturating_sub(*back) < KEPT_PLACE);
         for queue in self.chats.values_mut() {
             queue.retain(|entry| {
                 if entry.until > now {
                     return true;
                 }
-                let why = match (self.up, entry.in_flight) {
-                    (false, _) => "there was no connection",
-                    (true, true) => "the server did not confirm it",
-                    (true, false) => "too many messages were before it",
-                };
-                answers.push(entry.send.failed(format!("{why} within {} s", PATIENCE.as_secs()), false));
+                let within = PATIENCE.as_secs();
+                answers.push(match (self.up, entry.in_flight) {
+                    (true, true) => {
+                        entry.send.failed(format!("the server did not confirm it within {within} s"), false)
+                    }
+                    (true, false) => entry.send.later("too many messages were before it"),
+                    (false, _) => entry.send.later("there is no connection"),
+                });
+                if !entry.in_flight && self.places.len() < MAX_WAITING {
+                    self.places.insert(entry.send.message_id.clone(), (entry.since, now));
+                }
                 false
             });
         }
@@ -184,7 +202,7 @@ impl Outbox {
     /// Gives everything back: nothing will be sent any more.
     pub fn give_up(&mut self, why: &str) -> Vec<AdapterEvent> {
         let chats = std::mem::take(&mut self.chats);
-        chats.values().flatten().map(|entry| entry.send.failed(why, false)).collect()
+        chats.values().flatten().map(|entry| entry.send.later(why)).collect()
     }
 
     /// When there is something to do at the latest.
@@ -221,115 +239,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn send(outbox_id: i64, chat: &str) -> Send {
-        Send { outbox_id, chat: chat.into(), text: "hi".into(), message_id: format!("M{outbox_id}"), reply_to: None }
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn ids(sends: &[Send]) -> Vec<i64> {
-        sends.iter().map(|send| send.outbox_id).collect()
-    }
-
-    fn connected(sends: &[Send]) -> Outbox {
-        let mut outbox = Outbox::new(Limits::default());
-        outbox.connected();
-        for send in sends {
-            assert_eq!(outbox.push(send.clone(), at(0)), None);
-        }
-        outbox
-    }
-
-    #[test]
-    fn the_next_of_a_chat_waits_until_the_server_has_the_first() {
-        let mut outbox = connected(&[send(1, "a"), send(2, "a"), send(3, "b")]);
-        assert_eq!(ids(&outbox.take_due(at(0), || 0.0)), [1, 3]);
-        assert_eq!(outbox.take_due(at(9), || 0.0), []);
-        let (_, answer) = outbox.confirmed("M1", None).unwrap();
-        assert_eq!(answer, AdapterEvent::Sent { outbox_id: 1, message_id: "M1".into() });
-        assert_eq!(ids(&outbox.take_due(at(9), || 0.0)), [2]);
-        assert!(outbox.confirmed("M1", None).is_none());
-    }
-
-    #[test]
-    fn what_was_not_confirmed_is_written_again_under_its_id() {
-        let mut outbox = connected(&[send(1, "a")]);
-        outbox.take_due(at(0), || 0.0);
-        outbox.disconnected();
-        assert_eq!(outbox.take_due(at(5), || 0.0), []);
-        outbox.connected();
-        assert_eq!(outbox.take_due(at(6), || 0.0), [send(1, "a")]);
-    }
-
-    #[test]
-    fn a_message_without_a_connection_waits_for_one() {
-        let mut outbox = connected(&[send(1, "a")]);
-        outbox.take_due(at(0), || 0.0);
-        assert_eq!(outbox.unwritten("M1", Unwritten::NotConnected), None);
-        assert_eq!(outbox.take_due(at(5), || 0.0), []);
-        outbox.connected();
-        assert_eq!(ids(&outbox.take_due(at(6), || 0.0)), [1]);
-    }
-
-    #[test]
-    fn the_host_is_answered_before_it_stops_waiting() {
-        let mut outbox = Outbox::new(Limits::default());
-        outbox.push(send(1, "a"), at(0));
-        assert_eq!(outbox.due(), Some(PATIENCE));
-        assert_eq!(outbox.expire(PATIENCE - at(1)), []);
-        let answers = outbox.expire(PATIENCE);
-        let error = "there was no connection within 50 s".to_owned();
-        assert_eq!(answers, [AdapterEvent::SendFailed { outbox_id: 1, error, permanent: false }]);
-        outbox.connected();
-        assert_eq!(outbox.take_due(at(99), || 0.0), []);
-    }
-
-    #[test]
-    fn asking_again_for_what_still_waits_sends_it_once() {
-        let mut outbox = connected(&[send(1, "a"), Send { outbox_id: 2, ..send(1, "a") }]);
-        assert_eq!(ids(&outbox.take_due(at(0), || 0.0)), [2]);
-        assert!(outbox.confirmed("M1", None).is_some());
-        assert_eq!(outbox.due(), None);
-    }
-
-    #[test]
-    fn a_refusal_says_whether_to_try_again() {
-        let mut outbox = connected(&[send(1, "a"), send(2, "b"), send(3, "c")]);
-        outbox.take_due(at(0), || 0.0);
-        let answer = outbox.unwritten("M1", Unwritten::Refused("no such chat".into())).unwrap();
-        assert_eq!(answer, AdapterEvent::SendFailed { outbox_id: 1, error: "no such chat".into(), permanent: true });
-        let answer = outbox.unwritten("M2", Unwritten::Failed("no keys".into())).unwrap();
-        assert_eq!(answer, AdapterEvent::SendFailed { outbox_id: 2, error: "no keys".into(), permanent: false });
-        let (_, answer) = outbox.confirmed("M3", Some("479")).unwrap();
-        let error = "the server refused it with code 479".to_owned();
-        assert_eq!(answer, AdapterEvent::SendFailed { outbox_id: 3, error, permanent: false });
-    }
-
-    #[test]
-    fn no_chat_starves_and_nothing_grows_without_bound() {
-        let sends: Vec<Send> = (0..30).map(|number| send(number, &format!("chat{number:02}"))).collect();
-        let mut outbox = connected(&sends);
-        let mut order = Vec::new();
-        let mut now = at(0);
-        while let Some(next) = outbox.due().filter(|next| *next < PATIENCE) {
-            now = now.max(next);
-            for send in outbox.take_due(now, || 0.5) {
-                order.push(send.outbox_id);
-                outbox.confirmed(&send.message_id, None);
-            }
-        }
-        assert_eq!(order, (0..order.len() as i64).collect::<Vec<_>>());
-        assert!(order.len() >= 15, "{}", order.len());
-        for number in 100..100 + 2 * MAX_WAITING as i64 {
-            outbox.push(send(number, "a"), now);
-        }
-        assert!(outbox.push(send(99, "z"), now).is_some());
-        assert_eq!(outbox.give_up("stopped").len(), MAX_WAITING);
-        assert_eq!(outbox.due(), None);
-    }
-}
+mod tests;

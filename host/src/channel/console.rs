@@ -80,6 +80,7 @@ impl Console {
             from_me: false,
             mentions_me: false,
             reply_to: None,
+            reaction: false,
             offline: false,
         };
         let (stored, committed) = oneshot::channel();

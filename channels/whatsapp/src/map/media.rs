@@ -2,13 +2,14 @@
 
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::bounded;
 use super::content::named;
+use super::{MAX_TEXT_BYTES, bounded};
 
 /// The longest type that is shown, in bytes.
 const MAX_TYPE_BYTES: usize = 80;
 
-/// `[image, image/jpeg, 1.2 MB] caption` and the like, if the message is a file.
+/// `caption [image, image/jpeg, 1.2 MB]` and the like, if the message is a file. The caption comes first: it may
+/// begin with the word that wakes the agent.
 pub(super) fn note(message: &wa::Message) -> Option<String> {
     if let Some(image) = message.image_message.as_option() {
         let kind = if image.view_once == Some(true) { "image to be seen once" } else { "image" };
@@ -63,11 +64,10 @@ fn file(kind: &str, mime: Option<&str>, bytes: Option<u64>, seconds: Option<u32>
         note.push_str(&size(bytes));
     }
     note.push(']');
-    if let Some(caption) = caption.filter(|caption| !caption.is_empty()) {
-        note.push(' ');
-        note.push_str(caption);
+    match caption.filter(|caption| !caption.is_empty()) {
+        Some(caption) => format!("{} {note}", bounded(caption, MAX_TEXT_BYTES.saturating_sub(note.len() + 1))),
+        None => note,
     }
-    note
 }
 
 /// A size as people read it, in powers of 1000.

@@ -80,6 +80,7 @@ pub fn event(message: &wa::Message, info: &MessageInfo, me: &Identity) -> Option
             _ => None,
         };
     }
+    let reaction = message.reaction_message.is_set();
     let (text, reply_to) = match message.reaction_message.as_option() {
         Some(reaction) => (content::reaction(reaction), reaction.key.as_option().and_then(|key| key.id.as_deref())),
         None => (content::text(message)?, context(message).and_then(|context| context.stanza_id.as_deref())),
@@ -96,6 +97,7 @@ pub fn event(message: &wa::Message, info: &MessageInfo, me: &Identity) -> Option
         from_me: info.source.is_from_me,
         mentions_me: mentions(message, me),
         reply_to: reply_to.filter(|id| !id.is_empty()).map(|id| bounded(id, MAX_ID_BYTES).to_owned()),
+        reaction,
         offline: info.is_offline,
     })))
 }

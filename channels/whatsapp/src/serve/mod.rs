@@ -174,8 +174,8 @@ impl Adapter {
 
     async fn refuse(&self, command: AdapterCommand) {
         if let AdapterCommand::Send { outbox_id, .. } = command {
-            let error = "there is no link to WhatsApp".to_owned();
-            self.host.tell(AdapterEvent::SendFailed { outbox_id, error, permanent: false }).await;
+            let reason = "there is no link to WhatsApp".to_owned();
+            self.host.tell(AdapterEvent::SendLater { outbox_id, reason }).await;
         }
     }
 

@@ -1,3 +1,4 @@
+mod later;
 mod refresh;
 
 use std::path::Path;

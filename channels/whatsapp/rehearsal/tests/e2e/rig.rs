@@ -180,6 +180,7 @@ impl Host {
         self.hear("an answer", |event| match event {
             AdapterEvent::Sent { outbox_id, .. } if *outbox_id == row => Some(Ok(())),
             AdapterEvent::SendFailed { outbox_id, error, .. } if *outbox_id == row => Some(Err(error.clone())),
+            AdapterEvent::SendLater { outbox_id, reason } if *outbox_id == row => Some(Err(reason.clone())),
             _ => None,
         })
         .await?

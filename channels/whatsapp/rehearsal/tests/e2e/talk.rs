@@ -100,7 +100,7 @@ async fn a_conversation(is_hidden: bool) -> Result<()> {
     };
     let image = wa::Message { image_message: MessageField::some(image), ..Default::default() };
     hana.client.send_message(&group, image).await?;
-    assert_eq!(host.message().await?.text, "[image, image/jpeg, 1.2 MB] look");
+    assert_eq!(host.message().await?.text, "look [image, image/jpeg, 1.2 MB]");
 
     // Typing is seen, and its end.
     for (on, state) in [(true, ChatPresence::Composing), (false, ChatPresence::Paused)] {

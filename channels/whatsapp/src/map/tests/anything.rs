@@ -92,7 +92,7 @@ fn the_trees_are_messages_often_enough() {
     // Otherwise the properties above would hold of nothing.
     let image = tagged(3, &[tagged(2, b"image/png"), tagged(3, b"look")].concat());
     let message = message_decode(&image).unwrap();
-    assert_eq!(super::message(&message, &group()).unwrap().text, "[image, image/png] look");
+    assert_eq!(super::message(&message, &group()).unwrap().text, "look [image, image/png]");
     let mut bytes = Vec::new();
     message_encode_into(&message, &mut bytes);
     assert_eq!(bytes, image);

@@ -56,6 +56,7 @@ fn a_message_has_its_chat_sender_and_time() {
         from_me: false,
         mentions_me: false,
         reply_to: None,
+        reaction: false,
         offline: true,
     };
     assert_eq!(heard, expected);

@@ -75,13 +75,13 @@ fn texts() -> Vec<(wa::Message, &'static str)> {
 
 fn files() -> Vec<(wa::Message, &'static str)> {
     vec![
-        (image(), "[image, image/jpeg, 1.2 MB] look"),
+        (image(), "look [image, image/jpeg, 1.2 MB]"),
         (with!(image_message: ImageMessage {}), "[image]"),
         (with!(image_message: ImageMessage { view_once: Some(true) }), "[image to be seen once]"),
-        (wa::Message { view_once_message: wrapped(image()), ..Default::default() }, "[image, image/jpeg, 1.2 MB] look"),
+        (wa::Message { view_once_message: wrapped(image()), ..Default::default() }, "look [image, image/jpeg, 1.2 MB]"),
         (
             wa::Message { view_once_message_v2: wrapped(image()), ..Default::default() },
-            "[image, image/jpeg, 1.2 MB] look",
+            "look [image, image/jpeg, 1.2 MB]",
         ),
         (
             with!(video_message: VideoMessage {
@@ -89,7 +89,7 @@ fn files() -> Vec<(wa::Message, &'static str)> {
             }),
             "[video, video/mp4, 1:15, 12.0 GB]",
         ),
-        (with!(video_message: VideoMessage { gif_playback: Some(true), caption: some("ha") }), "[animation] ha"),
+        (with!(video_message: VideoMessage { gif_playback: Some(true), caption: some("ha") }), "ha [animation]"),
         (with!(ptv_message: VideoMessage { seconds: Some(9) }), "[video note, 0:09]"),
         (
             with!(audio_message: AudioMessage {
@@ -111,7 +111,7 @@ fn files() -> Vec<(wa::Message, &'static str)> {
                 })),
                 ..Default::default()
             },
-            "[document “Report”] please read",
+            "please read [document “Report”]",
         ),
         (
             with!(document_message: DocumentMessage { file_name: some("a.pdf"), caption: some("a.pdf") }),
