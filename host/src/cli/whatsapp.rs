@@ -1,15 +1,18 @@
 //! `longshore whatsapp`: the adapter's own commands, for this installation's account.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use clap::Args;
 
 use super::Ending;
 
+/// The channel's name.
+pub(super) const CHANNEL: &str = "whatsapp";
 const PROGRAM: &str = "longshore-whatsapp";
 
 /// Arguments of `longshore whatsapp`.
@@ -23,11 +26,22 @@ pub(super) struct WhatsappArgs {
 
 /// Becomes the adapter: it has the terminal and the signals to itself, and its exit status is ours.
 pub(super) fn whatsapp(args: &WhatsappArgs, root: &Path) -> anyhow::Result<Ending> {
-    let error = Command::new(program()).arg("--data").arg(root.join("data/whatsapp")).args(&args.arguments).exec();
-    if error.kind() == std::io::ErrorKind::NotFound {
-        bail!("`{PROGRAM}` is neither beside `longshore` nor on PATH; `make whatsapp` builds it");
+    Err(not_run(command(root).args(&args.arguments).exec()))
+}
+
+/// The adapter, for the account of this installation.
+pub(super) fn command(root: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.arg("--data").arg(root.join("data").join(CHANNEL));
+    command
+}
+
+/// Why it could not be run.
+pub(super) fn not_run(error: io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return anyhow!("`{PROGRAM}` is neither beside `longshore` nor on PATH; `make whatsapp` builds it");
     }
-    bail!("`{PROGRAM}` cannot be run: {error}")
+    anyhow!("`{PROGRAM}` cannot be run: {error}")
 }
 
 /// Beside our own program, else wherever PATH leads.

@@ -9,6 +9,7 @@ pub mod beside;
 pub mod care;
 pub mod changes;
 mod commit;
+pub mod introduced;
 pub mod messages;
 mod migrate;
 pub mod outbox;
