@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::data::{Account, AccountState, Data, Group};
+use crate::hook::NotNow;
 use crate::session::{self, Endpoint, Session};
 
 /// How long a connection may take.
@@ -63,7 +64,7 @@ pub async fn groups(args: GroupsArgs, endpoint: &Endpoint, data: &Data) -> anyho
     linked(data)?;
     let groups = match data.lock()? {
         Some(lock) => {
-            let session = Session::start(endpoint, data, &lock, None, None).await?;
+            let session = Session::start(endpoint, data, &lock, NotNow, None).await?;
             let listed = listed(&session).await;
             session.end().await;
             let groups = listed?;
@@ -98,7 +99,7 @@ pub async fn unlink(endpoint: &Endpoint, data: &Data) -> anyhow::Result<()> {
     let Some(lock) = data.lock()? else { bail!("a running adapter uses the link; stop the host first") };
     let mut told = false;
     if account.state == AccountState::Linked {
-        let session = Session::start(endpoint, data, &lock, None, None).await?;
+        let session = Session::start(endpoint, data, &lock, NotNow, None).await?;
         if session.client.wait_for_connected(CONNECT).await.is_ok() {
             session.client.logout().await;
             told = true;

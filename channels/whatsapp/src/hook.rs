@@ -119,3 +119,13 @@ impl InboundDurabilityHook for Hook {
         taken
     }
 }
+
+/// Takes nothing: what comes while an operator's command uses the link is the adapter's, the next time it connects.
+pub struct NotNow;
+
+#[async_trait]
+impl InboundDurabilityHook for NotNow {
+    async fn on_messages(&self, _client: Arc<Client>, _batch: &[InboundMessage]) -> anyhow::Result<()> {
+        Err(anyhow::anyhow!("this command takes no messages"))
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::timeout;
 use wacore::store::DevicePropsOverride;
+use whatsapp_rust::InboundDurabilityHook;
 use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::prelude::*;
@@ -13,7 +14,6 @@ use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
 
 use crate::data::{Account, AccountState, Data, Group, Lock};
-use crate::hook::Hook;
 use crate::map::Identity;
 
 /// How long an end may take: buffers are flushed, the server is told.
@@ -54,7 +54,7 @@ impl Session {
         endpoint: &Endpoint,
         data: &Data,
         _lock: &Lock,
-        hook: Option<Hook>,
+        hook: impl InboundDurabilityHook + 'static,
         pair: Option<PairCodeOptions>,
     ) -> anyhow::Result<Self> {
         let path = data.keys();
@@ -71,10 +71,9 @@ impl Session {
             .with_transport_factory(transport)
             // What the phone shows in its list of linked devices. Anything but a system's name is refused.
             .with_device_props(DevicePropsOverride::new().with_os("Linux"))
-            .skip_history_sync();
-        if let Some(hook) = hook {
-            builder = builder.with_inbound_durability_hook(hook);
-        }
+            .skip_history_sync()
+            // Without one, messages count as received as soon as they are decrypted.
+            .with_inbound_durability_hook(hook);
         if let Some(options) = pair {
             builder = builder.with_pair_code(options);
         }

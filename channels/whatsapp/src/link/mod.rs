@@ -15,6 +15,7 @@ use whatsapp_rust::prelude::*;
 
 use crate::account::number;
 use crate::data::{AccountState, Data, Lock};
+use crate::hook::NotNow;
 use crate::news::{self, News};
 use crate::session::{self, Endpoint, Session};
 
@@ -78,7 +79,7 @@ async fn attempt(
     lock: &Lock,
 ) -> anyhow::Result<Attempt> {
     let pair = phone.map(|phone| PairCodeOptions { phone_number: phone.to_owned(), ..Default::default() });
-    let mut session = Session::start(endpoint, data, lock, None, pair).await?;
+    let mut session = Session::start(endpoint, data, lock, NotNow, pair).await?;
     let attempted = follow(args, phone.is_some(), &mut session).await;
     if let Ok(Attempt::Linked) = attempted
         && let Some(account) = session::account(&session.client)

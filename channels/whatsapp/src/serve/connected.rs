@@ -65,7 +65,7 @@ impl Adapter {
         // The host takes a channel that is ready for one that is connected.
         self.status(LinkState::Down, Some("connecting to WhatsApp".to_owned())).await;
         let hook = Hook(self.intake.clone());
-        let session = match Session::start(&self.settings.endpoint, &self.data, &lock, Some(hook), None).await {
+        let session = match Session::start(&self.settings.endpoint, &self.data, &lock, hook, None).await {
             Ok(session) => session,
             Err(error) => return Ending::Lost(format!("{error:#}")),
         };

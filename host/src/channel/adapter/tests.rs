@@ -1,5 +1,4 @@
-mod later;
-mod refresh;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use crate::rig::{GROUP, HANA, Rig};
 
-struct Peer {
+/// A person by another client.
+pub(crate) struct Peer {
     _child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
@@ -38,7 +39,16 @@ impl Peer {
         Ok(Self { _child: child, stdin, lines })
     }
 
-    async fn hears<T>(&mut self, what: &str, mut take: impl FnMut(&Value) -> Option<T>) -> Result<T> {
+    /// Starts one and links it to Hana's account.
+    pub(crate) async fn join(rig: &Rig, folder: &Path) -> Result<Self> {
+        let mut peer = Self::start(rig, folder)?;
+        let code = peer.hears("a code", |event| event["qr"].as_str().map(str::to_owned)).await?;
+        rig.server.scan(HANA, &code)?;
+        peer.hears("the connection", |event| event["open"].as_bool()).await?;
+        Ok(peer)
+    }
+
+    pub(crate) async fn hears<T>(&mut self, what: &str, mut take: impl FnMut(&Value) -> Option<T>) -> Result<T> {
         let next = async {
             while let Some(line) = self.lines.next_line().await? {
                 let event: Value = serde_json::from_str(&line)?;
@@ -54,24 +64,32 @@ impl Peer {
         timeout(PATIENCE, next).await.with_context(|| format!("the peer waited in vain for {what}"))?
     }
 
-    async fn say(&mut self, content: Value) -> Result<String> {
-        let line = format!("{}\n", json!({ "send": GROUP, "content": content }));
+    pub(crate) async fn say(&mut self, chat: &str, content: Value) -> Result<String> {
+        let line = format!("{}\n", json!({ "send": chat, "content": content }));
         self.stdin.write_all(line.as_bytes()).await?;
         self.hears("what it sent", |event| event["sent"].as_str().map(str::to_owned)).await
     }
 }
 
+/// Where the client is; without Node.js or the package it says so, and there is none.
+pub(crate) async fn folder() -> Option<&'static Path> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/baileys"));
+    let has_node = Command::new("node").arg("--version").output().await.is_ok_and(|output| output.status.success());
+    if has_node && folder.join("node_modules/baileys").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("left out: it needs Node.js, and `npm ci` in `channels/whatsapp/tests/baileys`");
+    None
+}
+
 async fn a_conversation(is_hidden: bool, folder: &Path) -> Result<()> {
     let rig = Rig::new(is_hidden).await?;
     rig.link().await?;
-    let mut peer = Peer::start(&rig, folder)?;
-    let code = peer.hears("a code", |event| event["qr"].as_str().map(str::to_owned)).await?;
-    rig.server.scan(HANA, &code)?;
-    peer.hears("the connection", |event| event["open"].as_bool()).await?;
+    let mut peer = Peer::join(&rig, folder).await?;
     let mut host = rig.up().await?;
     // Twice: the second time without new keys.
     for round in ["first", "second"] {
-        let id = peer.say(json!({ "text": format!("{round} from another client") })).await?;
+        let id = peer.say(GROUP, json!({ "text": format!("{round} from another client") })).await?;
         let heard = host.message().await?;
         assert_eq!((heard.id.as_str(), heard.text), (&*id, format!("{round} from another client")));
         assert_eq!(heard.sender_name, "Hana");
@@ -90,12 +108,7 @@ async fn a_conversation(is_hidden: bool, folder: &Path) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_by_others_understands_us_and_we_it() -> Result<()> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/baileys"));
-    let has_node = Command::new("node").arg("--version").output().await.is_ok_and(|output| output.status.success());
-    if !has_node || !folder.join("node_modules/baileys").is_dir() {
-        eprintln!("left out: it needs Node.js, and `npm ci` in `channels/whatsapp/tests/baileys`");
-        return Ok(());
-    }
+    let Some(folder) = folder().await else { return Ok(()) };
     for is_hidden in [false, true] {
         a_conversation(is_hidden, folder).await?;
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test's own helpers a panic is the message")]
 
 mod baileys;
+mod chain;
 mod ends;
 mod faults;
 mod figures;

@@ -1,10 +1,15 @@
 //! What came while nobody was there.
 
-use anyhow::Result;
-use longshore_protocol::channel::LinkState;
-use longshore_whatsapp_fake::person::Person;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::rig::{BOT, GROUP, Rig};
+use anyhow::{Context as _, Result};
+use longshore_protocol::channel::{AdapterCommand, AdapterEvent, LinkState};
+use longshore_whatsapp_fake::PATIENCE;
+use longshore_whatsapp_fake::person::Person;
+use tokio::time::{sleep, timeout};
+
+use crate::rig::{BOT, GROUP, HANA, Rig};
 
 const COUNT: usize = 500;
 
@@ -68,5 +73,75 @@ async fn five_hundred_messages_come_in_order_and_each_is_acknowledged_once_it_is
     host.state(LinkState::Up).await?;
     hana.client.send_text(&rig.group(), "and now?").await?;
     assert_eq!(host.message().await?.text, "and now?");
+    host.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_command_takes_no_message_from_the_host() -> Result<()> {
+    let (rig, hana) = Rig::linked(true).await?;
+    hana.client.send_text(&rig.group(), "while nobody was there").await?;
+    for _ in 0..2 {
+        let (done, listed) = rig.run(&["groups"]).await?;
+        assert!(done && listed.contains("Family"), "{listed}");
+    }
+    let mut host = rig.start().await?;
+    assert_eq!(host.message().await?.text, "while nobody was there");
+    host.stop().await
+}
+
+/// How a host leaves its adapter.
+#[derive(Debug, Clone, Copy)]
+enum Leave {
+    InOrder,
+    ByItsDeath,
+    ByTheAdapters,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_an_adapter_ends_while_messages_come_it_loses_none() -> Result<()> {
+    let rig = Rig::new(true).await?;
+    rig.link().await?;
+    let (mut said, mut heard) = (Vec::new(), BTreeSet::new());
+    let mut hana = Person::join(&rig.server, HANA).await?;
+    for (round, (leave, after)) in [Leave::InOrder, Leave::ByItsDeath, Leave::ByTheAdapters]
+        .into_iter()
+        .cycle()
+        .zip([0, 0, 0, 3, 3, 3, 8, 8, 8, 20, 20, 20])
+        .enumerate()
+    {
+        // A new device each time: of one that is not known yet the first message takes the longest.
+        if round % 3 == 0 {
+            hana = Person::join(&rig.server, HANA).await?;
+        }
+        let mut host = rig.start().await?;
+        // What came again comes before.
+        let up = |event: &AdapterEvent| match event {
+            AdapterEvent::Message(message) => {
+                heard.insert(message.text.clone());
+                None
+            }
+            AdapterEvent::Status { state: LinkState::Up, .. } => Some(()),
+            _ => None,
+        };
+        host.hear("the connection", up).await?;
+        for number in 0..4 {
+            let text = format!("{number} before an end {leave:?} {after} ms later, {round}");
+            hana.client.send_text(&rig.group(), text.clone()).await?;
+            said.push(text);
+        }
+        sleep(Duration::from_millis(after)).await;
+        match leave {
+            Leave::InOrder => host.say(&AdapterCommand::Stop).await?,
+            Leave::ByItsDeath => {}
+            Leave::ByTheAdapters => host.child.kill().await?,
+        }
+        host.close().await;
+        timeout(PATIENCE, host.child.wait()).await??;
+        heard.extend(host.rest().await);
+    }
+    let mut host = rig.start().await?;
+    while let Some(missing) = said.iter().find(|text| !heard.contains(*text)) {
+        heard.insert(host.message().await.with_context(|| missing.clone())?.text);
+    }
     host.stop().await
 }

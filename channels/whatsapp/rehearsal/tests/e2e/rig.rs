@@ -216,6 +216,17 @@ impl Host {
         .await
     }
 
+    /// The texts that came and were not heard, until the adapter's end.
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(event) = self.events.recv().await {
+            if let AdapterEvent::Message(message) = event {
+                texts.push(message.text);
+            }
+        }
+        texts
+    }
+
     pub(crate) async fn kill(mut self) -> Result<()> {
         self.child.kill().await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! "List your chats again."
+//! Words that not every adapter knows: "list your chats again", and "not now".
 
 use super::*;
 
@@ -23,4 +23,22 @@ while True:
     older.adapter.refresh().await;
     assert_eq!(older.message().await.0.id, "still here");
     older.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_not_tried_is_no_failure_and_is_taken_when_it_comes_again() {
+    let mut channel = Running::start(
+        r#"
+ready()
+tell(type="send_later", outbox_id=hear()["outbox_id"], reason="too many messages were before it")
+again = hear()
+assert again["message_id"] == "id1", again
+tell(type="sent", outbox_id=again["outbox_id"], message_id="id1")
+hear()"#,
+    );
+    channel.up().await;
+    let later = channel.send(1).await;
+    assert_eq!(later, Err(SendError::Unavailable("too many messages were before it".into())));
+    assert_eq!(channel.send(1).await, Ok(()));
+    channel.stop().await;
 }
