@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup engine agent host image whatsapp peer run test test-link fmt lint fmt-check clippy doc bench soak chaos clean
+.PHONY: help setup engine agent host image whatsapp whatsapp-figures peer run test test-link fmt lint fmt-check clippy doc bench soak chaos clean
 # Its steps share two things that take one user at a time: cargo's build directory and the engine.
 .NOTPARALLEL:
 
@@ -86,8 +86,14 @@ doc:
 # What these start besides the host.
 PLAYERS := --bin longshore-stub-host --bin longshore-traffic
 
+# What measures the adapter is of its workspace, and is not needed for other parts.
+BENCH := setup $(if $(filter whatsapp,$(or $(PARTS),whatsapp)),whatsapp whatsapp-figures)
+whatsapp-figures:
+	@$(CARGO) build --release $(LOCKED) -p longshore-whatsapp-rehearsal --bins --example whatsapp-figures \
+	  --manifest-path channels/whatsapp/Cargo.toml --target-dir $(TARGET)
+
 # The figures are those of the release binary that setup made.
-bench: setup ## Measure: one table, in one run; PARTS="broker turns" for some of it
+bench: $(BENCH) ## Measure: one table, in one run; PARTS="broker turns" for some of it
 	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-bench
 	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
 

@@ -1,8 +1,11 @@
 //! SPEC "Groups file": a chat is registered by choosing it among those of a channel.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use longshore_tests::installation::binary;
 use longshore_tests::{Host, Installation};
 
 use crate::chat::store;
@@ -104,4 +107,33 @@ fn at_a_terminal_the_chat_and_its_folder_are_asked_for() {
     assert_eq!(file(&installation)["test:2"]["folder"], "friends");
     let shown = at_a_terminal(&["1", ""]);
     assert!(shown.contains("added `rowing-club`"), "{shown}");
+}
+
+#[test]
+fn before_any_host_has_run_whatsapps_groups_come_from_its_adapter() {
+    let installation = Installation::new();
+    let programs = installation.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::fs::copy(binary(), programs.join("longshore")).unwrap();
+    let adapter = programs.join("longshore-whatsapp");
+    let script = r#"#!/bin/sh
+[ "$3 $4" = "groups --json" ] || exit 1
+echo '[{"chat": "1203630@g.us", "name": "Rowing Club", "participants": 3}]'
+"#;
+    std::fs::write(&adapter, script).unwrap();
+    std::fs::set_permissions(&adapter, Permissions::from_mode(0o755)).unwrap();
+    let add = |arguments: &[&str]| {
+        let usual = installation.command();
+        let mut command = Command::new(programs.join("longshore"));
+        command.args(usual.get_args()).args(["groups", "add", "--from", "whatsapp"]).args(arguments);
+        text(&command.output().unwrap())
+    };
+    let shown = add(&["--chat", "Rowing Club"]);
+    assert!(shown.contains("added `rowing-club`; no host runs here"), "{shown}");
+    assert_eq!(file(&installation)["1203630@g.us"]["name"], "Rowing Club");
+    let shown = add(&[]);
+    assert!(shown.contains("every chat of `whatsapp` that is known is served already"), "{shown}");
+    std::fs::write(&adapter, "#!/bin/sh\necho 'nothing is linked' >&2\nexit 1\n").unwrap();
+    let shown = add(&[]);
+    assert!(shown.contains("nothing is linked"), "{shown}");
 }

@@ -90,7 +90,7 @@ async fn choose(channel: &str, args: &AddArgs, root: &Path) -> anyhow::Result<Op
         };
         return Ok(Some((chat.clone(), folder_of(chat)?)));
     }
-    ensure!(!chats.is_empty(), "all {} chats of `{channel}` that are known are served already", known.len());
+    ensure!(!chats.is_empty(), "every chat of `{channel}` that is known is served already");
     note(pick::listed(&chats).trim_end());
     if !std::io::stdin().is_terminal() {
         bail!(

@@ -6,7 +6,6 @@ mod baileys;
 mod chain;
 mod ends;
 mod faults;
-mod figures;
 mod linking;
 mod offline;
 mod rig;

@@ -1,5 +1,6 @@
 //! A server, a person, and the adapter with the test as its host.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,10 +47,7 @@ impl Rig {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        // Another build of it, to be measured.
-        let program = std::env::var("LONGSHORE_WHATSAPP_REHEARSAL");
-        let mut command =
-            Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_longshore-whatsapp-rehearsal")));
+        let mut command = Command::new(program());
         command.arg("--data").arg(self.data.path()).arg("--server").arg(self.server.url()).args(arguments);
         command.kill_on_drop(true);
         command
@@ -98,6 +96,15 @@ impl Rig {
     pub(crate) fn group(&self) -> Jid {
         GROUP.parse().unwrap()
     }
+}
+
+/// The adapter as it was built with this program: a test is told where, and an example lies in a folder beside.
+fn program() -> PathBuf {
+    let beside = || {
+        let this = std::env::current_exe().unwrap();
+        this.ancestors().nth(2).unwrap().join("longshore-whatsapp-rehearsal")
+    };
+    option_env!("CARGO_BIN_EXE_longshore-whatsapp-rehearsal").map_or_else(beside, PathBuf::from)
 }
 
 /// The host's side of a running adapter.

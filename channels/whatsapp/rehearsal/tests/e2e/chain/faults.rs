@@ -102,6 +102,13 @@ async fn whatever_is_killed_and_whenever_nothing_is_lost_and_nothing_doubled() -
         (Blow::Host, 900),
     ];
     let mut said = Vec::new();
+    // Both know each other: of the first message of a new device less is promised, see `docs/whatsapp.md`.
+    for group in &groups {
+        let text = format!("@Andy hello in {group}");
+        hana.client.send_text(group, text.clone()).await?;
+        said.push(text);
+        hana.reads().await?;
+    }
     for (round, (blow, after)) in blows.into_iter().enumerate() {
         for group in &groups {
             for number in 0..3 {
@@ -135,7 +142,7 @@ async fn whatever_is_killed_and_whenever_nothing_is_lost_and_nothing_doubled() -
     }
     // Every reply was read, each under the id of its row.
     let mut read = std::collections::BTreeSet::new();
-    let rows = usize::try_from(chain.number("SELECT count(*) FROM outbox")?)?;
+    let rows = usize::try_from(chain.number("SELECT count(*) FROM outbox")?)? - groups.len();
     while read.len() < rows {
         read.insert(hana.reads().await?.info.id.to_string());
     }

@@ -45,13 +45,14 @@ impl Place {
 }
 
 async fn sees_typing(hana: &Person, chat: &str) -> Result<()> {
-    hana.hears("typing", |event| match event {
-        Event::ChatPresence(update) if update.state == ChatPresence::Composing => {
-            Some(assert_eq!(update.source.chat.to_string(), chat))
+    let seen = hana.hears("typing", |event| match event {
+        Event::ChatPresence(update) => {
+            (update.state == ChatPresence::Composing).then(|| update.source.chat.to_string())
         }
         _ => None,
-    })
-    .await
+    });
+    assert_eq!(seen.await?, chat);
+    Ok(())
 }
 
 /// Whatever wakes the agent in a group wakes it.
