@@ -66,7 +66,7 @@ pub async fn groups(args: GroupsArgs, endpoint: &Endpoint, data: &Data) -> anyho
         Some(lock) => {
             let session = Session::start(endpoint, data, &lock, NotNow, None).await?;
             let listed = listed(&session).await;
-            session.end().await;
+            session.abandon();
             let groups = listed?;
             data.set_groups(&groups)?;
             groups

@@ -90,7 +90,16 @@ impl Session {
         Identity::new(self.client.pn(), self.client.lid())
     }
 
-    /// Ends the client: what it holds is flushed, and nothing of it runs any more.
+    /// Leaves the client as a crash would, for a process that ends now.
+    ///
+    /// An end in order writes down how far its keys have moved, and so for messages as well that it has decrypted
+    /// and not yet kept. When those come again they pass for duplicates, and are lost. Whatever has to outlive a
+    /// crash is written before.
+    pub fn abandon(self) {
+        self.running.abort();
+    }
+
+    /// Ends the client, for another one in this process: what it holds is flushed, and nothing of it runs any more.
     pub async fn end(self) {
         if timeout(END, self.running.shutdown()).await.is_err() {
             tracing::warn!("the client did not end in time");

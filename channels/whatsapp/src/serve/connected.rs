@@ -89,11 +89,14 @@ impl Adapter {
             self.host.tell(answer).await;
         }
         link.work.abort_all();
-        if let Ending::Stop = ending {
-            // A hook that waits for the host would hold the end up; what it has not given comes again.
-            self.host.leave();
+        match ending {
+            Ending::Stop => {
+                // What the host has not taken comes again.
+                self.host.leave();
+                link.session.abandon();
+            }
+            Ending::Over(..) | Ending::Lost(_) => link.session.end().await,
         }
-        link.session.end().await;
         ending
     }
 
