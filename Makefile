@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup engine agent host image run test test-link dist dist-test fmt lint fmt-check clippy doc bench soak chaos clean
+.PHONY: help setup engine agent host image whatsapp whatsapp-figures peer run test test-link dist dist-test fmt lint fmt-check clippy doc bench soak chaos clean
 # Its steps share two things that take one user at a time: cargo's build directory and the engine.
 .NOTPARALLEL:
 
@@ -42,6 +42,17 @@ agent:
 image: engine host agent
 	@$(LONGSHORE) image build --agent $(AGENT)
 
+# In a workspace of its own: its binary comes to lie beside the host's, where that looks for it.
+whatsapp: ## Build the WhatsApp adapter (ten minutes the first time)
+	@$(CARGO) build --release $(LOCKED) -p longshore-whatsapp --bin longshore-whatsapp \
+	  --manifest-path channels/whatsapp/Cargo.toml --target-dir $(TARGET)
+
+# Another client for the adapter's tests, where npm is; without it that one test is left out.
+peer:
+	@if command -v npm >/dev/null; then \
+	  npm ci --ignore-scripts --no-audit --no-fund --prefix channels/whatsapp/tests/baileys; \
+	fi
+
 run: setup ## Set up, start the host and chat with the main group (in rehearsal when .env has no credentials)
 	@$(LONGSHORE) init
 	@exec $(LONGSHORE) run --chat main --rehearsal auto
@@ -49,7 +60,7 @@ run: setup ## Set up, start the host and chat with the main group (in rehearsal 
 # In the dev profile, though setup has built the dependencies for release: its overflow checks and
 # debug assertions are worth having, and each release test binary would be optimised across all
 # crates again, which takes longer than compiling the dependencies without optimisation does.
-test: setup ## Set up and run all tests
+test: setup peer ## Set up and run all tests
 	@for manifest in $(WORKSPACES); do $(CARGO) test $(LOCKED) --workspace --manifest-path "$$manifest"; done
 	@scripts/dist-test.sh $(LONGSHORE) $(AGENT)
 
@@ -85,8 +96,14 @@ doc:
 # What these start besides the host.
 PLAYERS := --bin longshore-stub-host --bin longshore-traffic
 
+# What measures the adapter is of its workspace, and is not needed for other parts.
+BENCH := setup $(if $(filter whatsapp,$(or $(PARTS),whatsapp)),whatsapp whatsapp-figures)
+whatsapp-figures:
+	@$(CARGO) build --release $(LOCKED) -p longshore-whatsapp-rehearsal --bins --example whatsapp-figures \
+	  --manifest-path channels/whatsapp/Cargo.toml --target-dir $(TARGET)
+
 # The figures are those of the release binary that setup made.
-bench: setup ## Measure: one table, in one run; PARTS="broker turns" for some of it
+bench: $(BENCH) ## Measure: one table, in one run; PARTS="broker turns" for some of it
 	@$(CARGO) build --release $(LOCKED) -p longshore-tests $(PLAYERS) --bin longshore-bench
 	@LONGSHORE_BIN=$(LONGSHORE) $(TARGET)/release/longshore-bench $(PARTS)
 

@@ -144,6 +144,13 @@ impl Outbound {
         self.channel_of(chat).await.is_some()
     }
 
+    /// Asks every channel for its chats anew; they come as events. Best effort.
+    pub async fn refresh(&self) {
+        for channel in &self.0.channels {
+            channel.refresh().await;
+        }
+    }
+
     async fn channel_of(&self, chat: &str) -> Option<Arc<dyn Channel>> {
         let name = self.0.store.channel_of(chat.to_owned()).await.ok().flatten();
         self.find(name.as_deref(), chat)

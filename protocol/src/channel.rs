@@ -60,6 +60,14 @@ pub enum AdapterEvent {
         #[serde(default)]
         permanent: bool,
     },
+    /// A message was not tried: there was no connection, or too many were before it. The host gives it again
+    /// after a while, and that counts as no failure of the message.
+    SendLater {
+        /// As in the `send` line.
+        outbox_id: i64,
+        /// Why, for the log.
+        reason: String,
+    },
 }
 
 /// One message of a chat.
@@ -90,9 +98,12 @@ pub struct ChatMessage {
     /// Whether the platform marks it as addressed to the assistant.
     #[serde(default)]
     pub mentions_me: bool,
-    /// The id of the message that it answers.
+    /// The id of the message that it answers, or reacts to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// Whether it is a reaction to that message, as text: it is kept, and wakes nobody.
+    #[serde(default)]
+    pub reaction: bool,
     /// Whether it was said while the adapter was not connected.
     #[serde(default)]
     pub offline: bool,
@@ -175,7 +186,7 @@ pub enum AdapterCommand {
         /// The platform's id of the message, edit or deletion.
         id: String,
     },
-    /// Send this text; answered by `sent` or `send_failed`.
+    /// Send this text; answered by `sent`, `send_failed` or `send_later`.
     Send {
         /// The host's number for the row; echoed in the answer.
         outbox_id: i64,
@@ -196,6 +207,8 @@ pub enum AdapterCommand {
         /// Whether the agent is at work.
         on: bool,
     },
+    /// List your chats again, as `chat` lines. An adapter that does not know this line skips it.
+    Refresh,
     /// Finish and exit.
     Stop,
 }

@@ -13,6 +13,7 @@ mod ours;
 mod rest;
 mod table;
 mod tasks;
+mod whatsapp;
 
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ const WARM: usize = 20;
 const COLD: usize = 7;
 
 /// The parts, in the order of the table.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "host",
     "idle",
     "restart",
@@ -40,6 +41,7 @@ const PARTS: [&str; 12] = [
     "tasks",
     "flood",
     "broker",
+    "whatsapp",
     "turns",
 ];
 
@@ -67,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
             "tasks" => scheduled(&mut table).await?,
             "flood" => flood(&mut table, &rehearsal)?,
             "broker" => broker::measure(&mut table)?,
+            "whatsapp" => whatsapp::measure(&mut table)?,
             _ => turns(&mut table, &rehearsal).await?,
         }
     }

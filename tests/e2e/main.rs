@@ -9,6 +9,7 @@ mod backup;
 mod channels;
 mod chaos;
 mod chat;
+mod choosing;
 mod credentials;
 mod delivery;
 mod doctor;

@@ -132,7 +132,7 @@ fn read(truth: &Truth, mut sends: Sends, out: &mpsc::Sender<Vec<AdapterEvent>>) 
                 truth.write(&[Record::Sent { outbox_id, message_id, chat, text, answer, at }])?;
                 out.send(vec![event])?;
             }
-            AdapterCommand::Typing { .. } => {}
+            AdapterCommand::Typing { .. } | AdapterCommand::Refresh => {}
             AdapterCommand::Stop => break,
         }
     }
@@ -188,6 +188,7 @@ fn message(id: &str, chat: &str, text: &str, timestamp: &str) -> ChatMessage {
         from_me: false,
         mentions_me: false,
         reply_to: None,
+        reaction: false,
         offline: false,
     }
 }

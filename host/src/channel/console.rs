@@ -80,6 +80,7 @@ impl Console {
             from_me: false,
             mentions_me: false,
             reply_to: None,
+            reaction: false,
             offline: false,
         };
         let (stored, committed) = oneshot::channel();
@@ -148,5 +149,9 @@ impl Channel for Console {
 
     async fn typing(&self, chat: &str, on: bool) {
         self.tell(chat, &Heard::Typing(on));
+    }
+
+    async fn refresh(&self) {
+        // Its chats are the groups' own; nobody else makes any.
     }
 }

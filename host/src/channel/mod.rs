@@ -117,4 +117,7 @@ pub trait Channel: Send + Sync {
 
     /// Shows or clears "typing". Best effort.
     async fn typing(&self, chat: &str, on: bool);
+
+    /// Asks for [`ChannelEvent::Chat`] of every chat, anew. Best effort.
+    async fn refresh(&self);
 }

@@ -1,23 +1,26 @@
 //! `longshore groups`: which chats are served, and edits of the groups file.
 
+mod add;
+mod pick;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use longshore_protocol::{GroupId, ProviderKind};
+use longshore_protocol::GroupId;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::add::{AddArgs, Added, added};
 use super::table::table;
 use super::{Ending, note, say};
-use crate::clock::Clock;
 use crate::container::installation::Installation;
 use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{GroupStatus, Request, Response, Status};
 use crate::groups::edit::{EditError, GroupsFile, Target};
-use crate::groups::{Entry, FILE_NAME, Groups, load};
+use crate::groups::{FILE_NAME, Groups, load};
 use crate::operator::Operator;
 
 /// How long a saved edit is waited for in the running host.
@@ -37,8 +40,8 @@ pub(super) struct GroupsArgs {
 enum GroupsCommand {
     /// List the groups as the running host serves them, with what is wrong; the default.
     List,
-    /// Register a chat.
-    Add(AddArgs),
+    /// Register a chat, by its id or by choosing among a channel's.
+    Add(Box<AddArgs>),
     /// Change fields of an entry: `field=value`, `providerConfig.codex.model=…`; `field=` removes one.
     Set {
         /// The group's folder, or its chat.
@@ -52,30 +55,6 @@ enum GroupsCommand {
         /// The group's folder, or its chat.
         group: String,
     },
-}
-
-#[derive(Debug, Args)]
-struct AddArgs {
-    /// The chat's id.
-    chat: String,
-    /// The group's name, for people; the folder's if absent.
-    #[arg(long)]
-    name: Option<String>,
-    /// Its folder under groups/: letters, digits, `_` and `-`.
-    #[arg(long)]
-    folder: GroupId,
-    /// Who answers: claude or codex.
-    #[arg(long)]
-    provider: Option<ProviderKind>,
-    /// What a message starts with to wake the agent.
-    #[arg(long)]
-    trigger: Option<String>,
-    /// Every message wakes the agent.
-    #[arg(long)]
-    no_trigger: bool,
-    /// It is the main group.
-    #[arg(long)]
-    main: bool,
 }
 
 /// The list, as `--json` prints it.
@@ -103,8 +82,11 @@ pub(super) async fn groups(args: GroupsArgs, root: &Path) -> anyhow::Result<Endi
     match args.command {
         None | Some(GroupsCommand::List) => list(root, &path, as_json).await,
         Some(GroupsCommand::Add(add)) => {
-            let (chat, entry) = (add.chat.clone(), entry(&add)?);
-            edit(root, path, as_json, format!("added `{}`", add.folder), move |file| file.add(&chat, &entry)).await
+            let Some(Added { chat, folder, entry }) = added(*add, root).await? else {
+                say("nothing was added")?;
+                return Ok(Ending::Done);
+            };
+            edit(root, path, as_json, format!("added `{folder}`"), move |file| file.add(&chat, &entry)).await
         }
         Some(GroupsCommand::Set { group, fields }) => {
             let fields: Vec<(Vec<String>, Value)> =
@@ -250,24 +232,6 @@ async fn is_live(root: &Path, before: u64) -> bool {
     tokio::time::timeout(LIVE_WITHIN, applied).await.is_ok()
 }
 
-fn entry(add: &AddArgs) -> anyhow::Result<Entry> {
-    let mut entry = json!({
-        "name": add.name.as_deref().unwrap_or(add.folder.as_str()),
-        "folder": add.folder,
-        "added_at": Clock::system().now().to_string(),
-    });
-    let mut set = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            entry[key] = value;
-        }
-    };
-    set("trigger", add.trigger.clone().map(Value::from));
-    set("requiresTrigger", add.no_trigger.then(|| Value::from(false)));
-    set("isMain", add.main.then(|| Value::from(true)));
-    set("provider", add.provider.map(|provider| Value::from(provider.as_str())));
-    serde_json::from_value(entry).context("the entry cannot be made")
-}
-
 /// `a.b=value`: a path and a value, JSON if it reads as JSON and is no bare word, else text; empty removes.
 fn assignment(text: &str) -> anyhow::Result<(Vec<String>, Value)> {
     let (path, value) = text.split_once('=').with_context(|| format!("`{text}` is no change; write `field=value`"))?;
@@ -291,6 +255,8 @@ fn with_target(group: &str, act: impl Fn(Target<'_>) -> Result<(), EditError>) -
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn listing(json: &str, live: bool) -> String {

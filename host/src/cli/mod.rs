@@ -28,6 +28,7 @@ mod top;
 mod trace;
 mod transcript;
 mod usage;
+mod whatsapp;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ enum Command {
     Service(service::ServiceArgs),
     /// Take over the installation of another program.
     Import(import::ImportArgs),
+    /// Link a WhatsApp account, show it, list its groups: what `longshore-whatsapp` can do for this installation.
+    Whatsapp(whatsapp::WhatsappArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
@@ -178,6 +181,7 @@ impl Cli {
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
             Command::Metrics => metrics::metrics(&absolute(&self.root)?).await,
             Command::Import(args) => import::import(args, &absolute(&self.root)?).await,
+            Command::Whatsapp(args) => whatsapp::whatsapp(&args, &absolute(&self.root)?),
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }

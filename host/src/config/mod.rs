@@ -186,19 +186,22 @@ impl Config {
     /// Reads `<root>/.env`, which may be absent, and the process environment, which wins.
     ///
     /// An empty variable of the process environment is as good as none. Without `TZ` the system's
-    /// zone is taken if it has an IANA name, else UTC.
+    /// zone is taken if it has an IANA name, else UTC. A channel without a command has the program
+    /// `longshore-<channel>` beside the host's own, if there is one.
     ///
     /// # Errors
     /// Every problem of the file and of the settings.
     pub fn load(root: &Path) -> Result<Self, Vec<ConfigProblem>> {
         let system_zone = TimeZone::try_system().ok().and_then(|zone| zone.iana_name().map(str::to_owned));
-        Self::load_over(root, std::env::vars_os(), system_zone)
+        let programs = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
+        Self::load_over(root, std::env::vars_os(), system_zone, programs.as_deref())
     }
 
     fn load_over(
         root: &Path,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         system_zone: Option<String>,
+        programs: Option<&Path>,
     ) -> Result<Self, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         let mut vars = BTreeMap::new();
@@ -219,6 +222,13 @@ impl Config {
         if let (None, Some(zone)) = (parse::value(&vars, "TZ"), system_zone) {
             vars.insert("TZ".to_owned(), zone);
         }
+        if let Some(programs) = programs {
+            for (key, name) in parse::missing_commands(&vars) {
+                if let Some(program) = adapter_beside(programs, &name) {
+                    vars.insert(key, program);
+                }
+            }
+        }
         match Self::parse(&vars) {
             Ok(config) if problems.is_empty() => Ok(config),
             Ok(_) => Err(problems),
@@ -236,6 +246,12 @@ impl Config {
     pub fn parse(vars: &BTreeMap<String, String>) -> Result<Self, Vec<ConfigProblem>> {
         parse::config(vars)
     }
+}
+
+/// The command of the adapter that lies beside the host's program, in words.
+fn adapter_beside(programs: &Path, channel: &str) -> Option<String> {
+    let program = programs.join(format!("longshore-{channel}"));
+    program.is_file().then(|| program.to_str().map(|program| shell_words::quote(program).into_owned())).flatten()
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigProblem> {

@@ -320,6 +320,16 @@ fn channels(settings: &mut Settings<'_>) -> Vec<ChannelSetting> {
     channels
 }
 
+/// The channels of `CHANNELS` whose command is not set: its setting, and the channel's name.
+pub(super) fn missing_commands(vars: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let names = value(vars, "CHANNELS").unwrap_or(CONSOLE).split(',').map(|name| name.trim().to_ascii_lowercase());
+    names
+        .filter(|name| is_channel_name(name) && name != CONSOLE)
+        .map(|name| (command_key(&name), name))
+        .filter(|(key, _)| value(vars, key).is_none())
+        .collect()
+}
+
 fn is_channel_name(name: &str) -> bool {
     name.len() <= 32
         && name.starts_with(|first: char| first.is_ascii_lowercase())

@@ -32,7 +32,7 @@ fn load(file: Option<&[u8]>, env: &[(&str, &str)]) -> Result<Config, Vec<String>
 
 fn load_from(root: &Path, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let env = env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
-    Config::load_over(root, env, None).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    Config::load_over(root, env, None, None).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 fn secret(text: &str) -> Secret {
@@ -289,7 +289,7 @@ fn the_time_zone_is_the_operators_else_the_systems() {
     let root = tempfile::tempdir().unwrap();
     let load = |env: &[(&str, &str)], system: Option<&str>| {
         let env: Vec<_> = env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value))).collect();
-        Config::load_over(root.path(), env, system.map(str::to_owned)).unwrap().time_zone
+        Config::load_over(root.path(), env, system.map(str::to_owned), None).unwrap().time_zone
     };
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
     assert_eq!(load(&[], Some("Europe/Berlin")), berlin);
@@ -301,7 +301,7 @@ fn the_time_zone_is_the_operators_else_the_systems() {
 fn a_variable_that_is_not_text_is_named() {
     let root = tempfile::tempdir().unwrap();
     let env = [(OsString::from("CODEX_API_KEY"), OsString::from_vec(vec![0xff]))];
-    let problems = Config::load_over(root.path(), env, None).unwrap_err();
+    let problems = Config::load_over(root.path(), env, None, None).unwrap_err();
     assert_eq!(problems[0].to_string(), "`CODEX_API_KEY` is not UTF-8; set it to readable text");
 }
 
@@ -323,5 +323,28 @@ proptest! {
                 prop_assert!(problem.contains(key));
             }
         }
+    }
+}
+
+#[test]
+fn an_adapter_that_lies_beside_the_host_needs_no_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = folder.path().join("the programs");
+    std::fs::create_dir_all(programs.join("longshore-folder")).unwrap();
+    std::fs::write(programs.join("longshore-whatsapp"), "").unwrap();
+    let load = |channels: &str, command: Option<&str>| {
+        let mut env = vec![("CHANNELS".into(), channels.into())];
+        env.extend(command.map(|command| ("CHANNEL_WHATSAPP".into(), command.into())));
+        Config::load_over(folder.path(), env, None, Some(&programs)).map(|config| config.channels)
+    };
+    let adapter = |word: &std::path::Path| {
+        let command = vec![word.to_str().unwrap().to_owned()];
+        vec![ChannelSetting::Console, ChannelSetting::Adapter { name: "whatsapp".to_owned(), command }]
+    };
+    assert_eq!(load("console,WhatsApp", None).unwrap(), adapter(&programs.join("longshore-whatsapp")));
+    assert_eq!(load("console,whatsapp", Some("other")).unwrap(), adapter("other".as_ref()));
+    // A folder is no program, and a name leads nowhere else.
+    for channels in ["folder", "../the programs/longshore-whatsapp", "telegram"] {
+        assert!(load(channels, None).is_err(), "{channels}");
     }
 }

@@ -30,6 +30,8 @@ impl Channel for Platform {
     }
 
     async fn typing(&self, _chat: &str, _on: bool) {}
+
+    async fn refresh(&self) {}
 }
 
 /// When the host ends.

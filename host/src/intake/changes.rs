@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::{Intake, patiently};
 use crate::channel::Stored;
-use crate::route::{Authorship, Route, WhyWake, route};
+use crate::route::{Authorship, Route, WhyContext, WhyWake, route};
 use crate::store::StoreError;
 use crate::store::changes::{Edited, MessageEdit, Original};
 
@@ -88,6 +88,7 @@ impl Intake {
 /// The message as if it had been said this way at once.
 fn as_edited(edit: &ChatEdit, original: &Original) -> ChatMessage {
     let mentioned = original.route == Route::Wake(WhyWake::Mention).to_string();
+    let reaction = original.route == Route::Context(WhyContext::Reaction).to_string();
     ChatMessage {
         id: edit.target.clone(),
         chat: edit.chat.clone(),
@@ -100,6 +101,7 @@ fn as_edited(edit: &ChatEdit, original: &Original) -> ChatMessage {
         from_me: edit.from_me,
         mentions_me: edit.mentions_me.unwrap_or(mentioned),
         reply_to: original.reply_to.clone(),
+        reaction,
         offline: false,
     }
 }

@@ -89,7 +89,10 @@ impl Grant for Granter {
 #[derive(Default)]
 struct Effects {
     messages: bool,
+    /// Chats are to be listed, or are served by other groups now.
     chats: bool,
+    /// Channels are to be asked for their chats.
+    refresh: bool,
     /// Groups whose tasks were changed.
     touched: BTreeSet<GroupId>,
 }
@@ -98,7 +101,8 @@ impl Effects {
     fn note(&mut self, petition: &Petition) {
         match petition {
             Petition::Message(_) => self.messages = true,
-            Petition::RefreshGroups {} | Petition::RegisterGroup(_) => self.chats = true,
+            Petition::RefreshGroups {} => (self.chats, self.refresh) = (true, true),
+            Petition::RegisterGroup(_) => self.chats = true,
             _ => {}
         }
     }
@@ -204,6 +208,11 @@ impl Granter {
     async fn tell(&self, asker: &Arc<Group>, groups: &Arc<Groups>, effects: Effects) -> Result<(), StoreError> {
         if effects.messages {
             self.outbound.look();
+        }
+        // The answer doesn't wait for it: a chat that is new is in a later snapshot. A group that may not
+        // administer learns nothing of it and costs the platform nothing.
+        if effects.refresh && authorise::administer(asker).is_ok() {
+            self.outbound.refresh().await;
         }
         if !effects.touched.is_empty() {
             self.changed.tell();

@@ -55,6 +55,8 @@ pub enum Route {
 pub enum WhyContext {
     /// It says nothing that could be answered.
     Empty,
+    /// It is a reaction to another message.
+    Reaction,
     /// Its sender may not wake the agent.
     SenderNotAllowed,
     /// It is not addressed to the assistant.
@@ -96,6 +98,7 @@ impl fmt::Display for WhyContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("no text"),
+            Self::Reaction => f.write_str("a reaction"),
             Self::SenderNotAllowed => f.write_str("sender not allowed"),
             Self::NoTrigger { trigger } => write!(f, "no trigger `{trigger}`"),
         }
@@ -138,6 +141,10 @@ pub fn route(group: Option<&Group>, message: &ChatMessage, words: &Words, author
     }
     if trigger::is_blank(&message.text) {
         return Route::Context(WhyContext::Empty);
+    }
+    // Nobody who taps a thumb expects to be answered, not even where every message is.
+    if message.reaction {
+        return Route::Context(WhyContext::Reaction);
     }
     let trigger = group.trigger.clone().unwrap_or_else(|| format!("@{}", words.assistant));
     if says_only(&message.text, &[&words.stop]) || says_only(&message.text, &[&trigger, &words.stop]) {

@@ -16,6 +16,7 @@ fn message(text: &str) -> ChatMessage {
         from_me: false,
         mentions_me: false,
         reply_to: None,
+        reaction: false,
         offline: false,
     }
 }
@@ -143,6 +144,19 @@ fn a_reply_to_the_assistant_wakes_and_the_assistants_own_words_never_do() {
     assert_eq!(route(Some(&family), &message("yes"), &words(), reply), Route::Wake(WhyWake::Reply));
     let own = Authorship { sent_by_host: true, replies_to_host: true, ..Authorship::default() };
     assert_eq!(route(Some(&main), &message("@Andy"), &words(), own), Route::Own);
+}
+
+#[test]
+fn a_reaction_wakes_nobody() {
+    let reaction = ChatMessage { reaction: true, mentions_me: true, ..message("[reacts with 👍]") };
+    let reply = Authorship { replies_to_host: true, ..Authorship::default() };
+    for fields in ["", r#", "requiresTrigger": false"#, r#", "isMain": true"#] {
+        assert_eq!(
+            route(Some(&group(fields)), &reaction, &words(), reply).to_string(),
+            "context: a reaction",
+            "{fields}"
+        );
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod changes;
 mod commit;
 pub mod glance;
 pub mod import;
+pub mod introduced;
 pub mod letters;
 pub mod messages;
 mod migrate;

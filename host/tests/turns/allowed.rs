@@ -22,6 +22,7 @@ fn said(id: &str, sender: &str, alt: Option<&str>, text: &str) -> ChatMessage {
         from_me: false,
         mentions_me: true,
         reply_to: None,
+        reaction: false,
         offline: false,
     }
 }

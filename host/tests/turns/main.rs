@@ -9,6 +9,7 @@ mod delivery;
 mod metrics;
 mod opening;
 mod person;
+mod refresh;
 mod stage;
 mod stop;
 mod tasks;

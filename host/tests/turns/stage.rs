@@ -268,6 +268,7 @@ impl Stage {
             from_me: false,
             mentions_me: false,
             reply_to: None,
+            reaction: false,
             offline: false,
         };
         self.report(|stored| ChannelEvent::Message { message: Box::new(message), stored }).await

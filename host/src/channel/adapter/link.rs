@@ -196,6 +196,9 @@ impl Link<'_> {
                 let failure = if permanent { SendError::Permanent(error) } else { SendError::Temporary(error) };
                 self.answer(outbox_id, Err(failure));
             }
+            AdapterEvent::SendLater { outbox_id, reason } => {
+                self.answer(outbox_id, Err(SendError::Unavailable(reason)));
+            }
         }
         Ok(())
     }

@@ -161,6 +161,10 @@ impl Channel for Adapter {
     async fn typing(&self, chat: &str, on: bool) {
         self.outgoing.try_tell(AdapterCommand::Typing { chat: chat.to_owned(), on });
     }
+
+    async fn refresh(&self) {
+        self.outgoing.try_tell(AdapterCommand::Refresh);
+    }
 }
 
 #[cfg(test)]
