@@ -242,7 +242,7 @@ fn logs_are_followed_through_the_end_of_a_turn_and_have_no_word_of_what_people_s
         String::from_utf8(output.stdout).unwrap()
     };
     let of_turn = shown(&["--turn", &turn[..20]]);
-    assert!(of_turn.contains("a turn begins") && of_turn.lines().all(|line| line.contains(turn)), "{of_turn}");
+    assert!(of_turn.contains("the turn has its slot") && of_turn.lines().all(|line| line.contains(turn)), "{of_turn}");
     assert!(shown(&["coder"]).is_empty() && shown(&["--since", "0s", "main"]).is_empty());
     assert_eq!(shown(&["-n", "3", "--level", "debug"]).lines().count(), 3);
     assert!(!shown(&["--level", "debug"]).contains('\u{1b}'));

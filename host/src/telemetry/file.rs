@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::record;
 
 /// Lines on their way to the disk; beyond them lines are lost.
-const QUEUE: usize = 4096;
+const QUEUE: usize = 1024;
 /// How much is written at once.
 const WRITE_BYTES: usize = 64 * 1024;
 /// How long the end of the host waits for the last lines.

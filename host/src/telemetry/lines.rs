@@ -55,6 +55,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         });
         let mut spans: Vec<LogSpan> = spans.collect();
         spans.reverse();
+        // What a container writes may be what people said in it: the log on stderr has it, the record how much it was.
+        if let Some(words) = collected.fields.remove("stderr") {
+            let bytes = words.as_str().map_or(0, str::len);
+            collected.fields.insert("stderr_bytes".into(), bytes.into());
+        }
         let mut line = LogLine {
             time: self.clock.now(),
             level: level(*event.metadata().level()),
@@ -133,17 +138,19 @@ mod tests {
             span.record("code", "X");
             let said = "x\n{\"level\":\"error\"}\u{1b}[2J\u{9b}2J";
             tracing::info_span!("container").in_scope(|| tracing::warn!(said, of = ?Some(1), yes = true, "a {said}"));
+            tracing::info!(stderr = "a secret", "last words");
             tracing::error!(huge = "ü".repeat(100_000), "much");
         });
         queue.end();
         let text = std::fs::read_to_string(crate::record::file(folder.path(), 0)).unwrap();
         let lines: Vec<LogLine> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
         let line = &lines[0];
         assert_eq!(line.message, "a x\n{\"level\":\"error\"}\u{1b}[2J\\u{9b}2J");
         assert_eq!((line.level, line.text("said").unwrap().lines().count()), (Level::Warn, 2));
         assert_eq!((line.number("attempt"), line.text("code").as_deref()), (Some(2), Some("X")));
+        assert_eq!((lines[1].number("stderr_bytes"), lines[1].field("stderr")), (Some(8), None));
         assert_eq!(line.spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["turn", "container"]);
-        assert_eq!(lines[1].text("huge").unwrap().len(), TEXT_BYTES + '…'.len_utf8());
+        assert_eq!(lines[2].text("huge").unwrap().len(), TEXT_BYTES + '…'.len_utf8());
     }
 }

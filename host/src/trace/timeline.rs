@@ -56,13 +56,25 @@ pub fn timeline(seen: &Seen) -> Vec<Step> {
         let at = seen.lines.last().map_or(seen.now, |line| line.time);
         steps.push(step(at, "log", format!("{left_out} more lines"), Source::Log));
     }
-    steps.sort_by_key(|step| step.at.as_millisecond());
+    steps.sort_by_key(|step| (step.at.as_millisecond(), rank(&step.step)));
     if let Some(first) = steps.first().map(|step| step.at) {
         for step in &mut steps {
             step.offset_ms = i64::try_from(step.at.duration_since(first).as_millis()).unwrap_or(i64::MAX);
         }
     }
     steps
+}
+
+/// What comes first of what a row tells by the millisecond and a line by less.
+fn rank(step: &str) -> u8 {
+    match step {
+        "received" => 0,
+        "routed" => 1,
+        "stored" | "fired" => 2,
+        "turn" => 3,
+        "end" => 5,
+        _ => 4,
+    }
 }
 
 fn step(at: Timestamp, name: &str, text: String, from: Source) -> Step {

@@ -180,7 +180,7 @@ impl TurnRunner {
             Subject::Messages { messages, omitted } => messages.len() as u64 + omitted,
             Subject::Task(_) => 0,
         };
-        tracing::debug!(step = "slot", messages, after_ms = millis(slot.held()), "a turn begins");
+        tracing::debug!(step = "slot", messages, after_ms = millis(slot.held()), "the turn has its slot");
         let within_budget = self.residents.within_budget(group).await;
         let allowed = within_budget.and_then(|()| self.residents.sign_in(group));
         let sign_in = match allowed {
@@ -261,7 +261,11 @@ impl TurnRunner {
             let resident = self.residents.acquire(slot, group, sign_in).await?;
             let start = if resident.was_warm() { "warm" } else { "cold" };
             tracing::Span::current().record("container", tracing::field::display(resident.id())).record("start", start);
-            tracing::debug!(step = "container", elapsed_ms = millis(begun.elapsed()), "the container is there");
+            tracing::debug!(
+                step = "container",
+                elapsed_ms = millis(begun.elapsed()),
+                "turn begins: its container is there"
+            );
             Ok(resident)
         }
         .instrument(span)

@@ -215,6 +215,8 @@ fn a_flood_of_notes_is_answered_all_the_same_and_forges_no_line_of_the_log() {
         "a note begins a line"
     );
     assert!(!log.contains('\u{1b}'), "the log holds what a terminal would obey");
+    let record = std::fs::read_to_string(installation.path("data/logs/longshore.jsonl")).unwrap();
+    assert!((1..=20).contains(&record.matches("forged line").count()), "a flood of notes is a flood of lines");
     goes_on(&host);
 }
 

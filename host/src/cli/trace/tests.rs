@@ -22,12 +22,13 @@ fn an_answered_message_reads_well() {
     healthy.story.before_ended_at = Some(at(15));
     let mut sent = line(2900, "debug", "the channel says that it is sent", json!({ "step": "sent", "elapsed_ms": 90 }));
     sent.fields.insert("outbox".into(), 9.into());
-    let mut container = line(920, "debug", "the container is there", json!({ "step": "container", "elapsed_ms": 890 }));
+    let mut container =
+        line(920, "debug", "turn begins: its container is there", json!({ "step": "container", "elapsed_ms": 890 }));
     let span = json!({ "name": "container", "fields": { "container": "443368c4c51a", "start": "cold" } });
     container.spans.push(serde_json::from_value(span).unwrap());
     healthy.lines = vec![
         stored(),
-        line(21, "debug", "a turn begins", json!({ "step": "slot", "messages": 1, "after_ms": 1 })),
+        line(21, "debug", "the turn has its slot", json!({ "step": "slot", "messages": 1, "after_ms": 1 })),
         container,
         line(2700, "debug", "not a step and not worth a line", json!({})),
         line(
