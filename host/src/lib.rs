@@ -31,5 +31,6 @@ pub mod strict;
 pub mod supervisor;
 pub mod telemetry;
 pub mod turn;
+pub mod update;
 pub mod upkeep;
 pub mod usage;

@@ -28,4 +28,5 @@ mod security;
 mod service;
 mod stopping;
 mod tasks;
+mod update;
 mod usage;

@@ -17,6 +17,7 @@ mod status;
 mod stop;
 mod table;
 mod tasks;
+mod update;
 mod usage;
 
 use std::io::Write;
@@ -65,6 +66,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Look for newer releases of the CLIs in the agent image, or take them.
+    Update(update::UpdateArgs),
     /// Let the machine's service manager run the host.
     Service(service::ServiceArgs),
     /// Take over the installation of another program.
@@ -120,6 +123,7 @@ impl Cli {
         match self.command {
             Command::Init(args) => init::init(&args, &self.root),
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Update(args) => update::update(args, &absolute(&self.root)?).await,
             Command::Service(args) => service::service(&args, &self.root),
             Command::Completions(args) => reference::completions(&args),
             Command::Man => reference::man(),
