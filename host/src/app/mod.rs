@@ -3,6 +3,7 @@
 mod engine;
 mod life;
 mod lock;
+mod metrics;
 mod tasks;
 mod upstream;
 
@@ -20,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::life::Life;
 pub use self::lock::{check, lock};
+use self::metrics::serve_metrics;
 use self::tasks::{death, named, ok};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
@@ -41,11 +43,12 @@ use crate::deliver::{Outbound, deliver};
 use crate::groups::FILE_NAME;
 use crate::groups::edit::GroupsFile;
 use crate::groups::watch::GroupsWatch;
-use crate::intake::Intake;
+use crate::intake::{Intake, Unkept};
 use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
@@ -132,8 +135,9 @@ impl App {
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
         let groups = watch.subscribe();
         tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let metrics = Metrics::default();
         let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
-        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone, metrics.clone()).await?;
         tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
         let (upstreams, login) = match &rehearsal {
             Some(rehearsal) => {
@@ -169,7 +173,7 @@ impl App {
 
         let console = Arc::new(Console::new(clock.clone()));
         let channels = channels(&config, &root, &console);
-        let outbound = Outbound::new(channels.clone(), store.clone());
+        let outbound = Outbound::new(channels.clone(), store.clone(), metrics.clone());
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
@@ -179,6 +183,7 @@ impl App {
             clock: clock.clone(),
             words: Words { assistant: config.assistant_name.clone(), stop: config.stop_word.clone() },
             stops: stops.clone(),
+            unkept: Unkept::default(),
         };
         let changed = Changed::default();
         let ipc = root.join("data/ipc");
@@ -202,6 +207,7 @@ impl App {
             wakes: wakes.clone(),
             snapshots: snapshots.clone(),
             changed: changed.clone(),
+            metrics: metrics.clone(),
             clock: clock.clone(),
             time_zone: config.time_zone.clone(),
         };
@@ -243,6 +249,7 @@ impl App {
             mailroom: mailroom.clone(),
             snapshots: snapshots.clone(),
             tasks_changed: changed.clone(),
+            metrics: metrics.clone(),
             engine_refusals: std::sync::atomic::AtomicU32::new(0),
         });
         tasks.spawn(named("ipc", mailroom.clone().run(groups.clone(), stop.clone())));
@@ -267,12 +274,18 @@ impl App {
             meter: meter.clone(),
             runtime,
             stops,
+            metrics,
+            slots: config.max_concurrent_containers.get(),
+            database: root.join(store::FILE),
             clock: clock.clone(),
             tasks: TaskDoor { mailroom, snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
             assistant: config.assistant_name,
             rehearsal: rehearsal.is_some(),
             since: Instant::now(),
         });
+        if let Some(address) = config.metrics {
+            tasks.spawn(named("metrics", ok(serve_metrics(address, control.clone(), stop.clone()))));
+        }
         let listener = UnixListener::from_std(listener)?;
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
         let (drain_limit, keep_warm) = (config.drain_limit, config.keep_warm);

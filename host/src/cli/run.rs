@@ -46,7 +46,13 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
         Some(_) => Some(open_log(&root)?),
         None => None,
     };
-    telemetry::start(config.log_level, log);
+    let telemetry = telemetry::start(&config.log, config.otlp_endpoint.as_ref(), log, &root);
+    let ending = serve(args, config, root).await;
+    telemetry.close().await;
+    ending
+}
+
+async fn serve(args: RunArgs, config: Config, root: PathBuf) -> anyhow::Result<Ending> {
     for warning in &config.warnings {
         tracing::warn!(%warning, ".env");
     }

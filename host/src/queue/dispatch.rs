@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -65,6 +65,7 @@ impl Wakes {
 #[derive(Debug)]
 pub struct GroupSlot {
     group: GroupId,
+    granted: Instant,
     ended: mpsc::UnboundedSender<Event>,
     next: Next,
 }
@@ -74,6 +75,12 @@ impl GroupSlot {
     #[must_use]
     pub fn group(&self) -> &GroupId {
         &self.group
+    }
+
+    /// For how long it has been held.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.granted.elapsed()
     }
 
     /// Gives the slot back and says when to look at the group again. Without it, at once.
@@ -98,6 +105,8 @@ pub trait Work: Send + Sync + 'static {
     fn panicked(&self, group: GroupId) -> BoxFuture<'static, ()>;
     /// The groups that have something to do.
     fn waiting(&self) -> BoxFuture<'static, Vec<GroupId>>;
+    /// So many groups run now, and so many wait for a slot.
+    fn load(&self, _running: usize, _waiting: usize) {}
 }
 
 /// Runs the queue until told to stop, then waits for the running turns.
@@ -121,13 +130,14 @@ pub async fn dispatch(work: Arc<dyn Work>, wakes: Wakes, concurrent: NonZeroUsiz
             for action in queue.handle(event, clock.now()) {
                 match action {
                     Action::Grant(group) => {
-                        let slot = GroupSlot { group, ended: ended.clone(), next: Next::More };
+                        let slot = GroupSlot { group, granted: Instant::now(), ended: ended.clone(), next: Next::More };
                         running.spawn(guarded(work.clone(), slot));
                     }
                     Action::WakeAt(at) => wake_at = Some(at),
                 }
             }
         }
+        work.load(queue.running(), queue.waiting());
     }
     while running.join_next().await.is_some() {}
 }
