@@ -35,5 +35,6 @@ pub mod telemetry;
 pub mod trace;
 pub mod transcript;
 pub mod turn;
+pub mod update;
 pub mod upkeep;
 pub mod usage;

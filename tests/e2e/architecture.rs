@@ -62,6 +62,7 @@ const PURE: &[&str] = &[
     "host/src/broker/policy.rs",
     "host/src/broker/scan",
     "host/src/broker/scan.rs",
+    "host/src/update/versions.rs",
     "host/src/usage/budget.rs",
     "host/src/usage/denial.rs",
     "host/src/usage/mod.rs",
@@ -254,6 +255,7 @@ const BY_PATH: &[(&str, &str)] = &[
     ("host/src/socket.rs", "sockets, in folders that containers only read"),
     ("host/src/store/backup.rs", "the database"),
     ("host/src/telemetry", "the log, and the record in `data/logs`"),
+    ("host/src/update/rehearse.rs", "the log of a rehearsal"),
     ("host/src/upkeep.rs", "the size of the database's log"),
     ("host/src/usage/price_file.rs", "the operator's prices"),
 ];

@@ -35,5 +35,6 @@ mod tasks;
 mod top;
 mod trace;
 mod transcripts;
+mod update;
 mod usage;
 mod watching;

@@ -69,13 +69,13 @@ pub(super) async fn build(args: BuildArgs) -> anyhow::Result<()> {
 }
 
 /// A bar on a terminal; one line for each stage elsewhere.
-enum Display {
+pub(super) enum Display {
     Bar(ProgressBar),
     Lines { stage: String },
 }
 
 impl Display {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Lines { stage: String::new() };
         }
@@ -88,7 +88,7 @@ impl Display {
         Self::Bar(bar)
     }
 
-    fn show(&mut self, progress: &Progress) {
+    pub(super) fn show(&mut self, progress: &Progress) {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(progress.steps.into());
@@ -105,7 +105,7 @@ impl Display {
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }

@@ -27,6 +27,7 @@ mod tasks;
 mod top;
 mod trace;
 mod transcript;
+mod update;
 mod usage;
 mod whatsapp;
 
@@ -92,6 +93,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put such a copy in the database's place, while no host runs; what was there is kept.
     Restore(backup::RestoreArgs),
+    /// Look for newer releases of the CLIs in the agent image, or take them.
+    Update(update::UpdateArgs),
     /// Let the machine's service manager run the host.
     Service(service::ServiceArgs),
     /// Take over the installation of another program.
@@ -157,6 +160,7 @@ impl Cli {
                 setup::setup(*args, &absolute(&self.root)?).await
             }
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Update(args) => update::update(args, &absolute(&self.root)?).await,
             Command::Service(args) => service::service(&args, &self.root),
             Command::Completions(args) => reference::completions(&args),
             Command::Man => reference::man(),

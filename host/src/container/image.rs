@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
-use bollard::query_parameters::{BuildImageOptions, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    BuildImageOptions, ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -26,6 +28,9 @@ use self::runner::{Runner, RunnerError};
 
 /// A build that takes longer is given up: the CLIs are 340 MB, which a slow line takes an hour for.
 const BUILD_LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The version in the name of an image that another one has replaced.
+const PREVIOUS: &str = "previous";
 
 /// What [`build`] found or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,40 @@ pub async fn build(
         .map_err(|_elapsed| BuildError::Limit)??;
     remove_leftovers(docker, &log).await;
     Ok(Outcome::Made)
+}
+
+/// The id of an image; `None` if there is none of this name.
+///
+/// # Errors
+/// The engine's own words.
+pub async fn id_of(docker: &Docker, name: &str) -> Result<Option<String>, BuildError> {
+    match docker.inspect_image(name).await {
+        Ok(image) => Ok(image.id),
+        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives the name `tag` to the image `id`. The image `old`, which had it, is called `…:previous` from then on,
+/// if the name has such a form; that name is returned.
+///
+/// # Errors
+/// The engine's own words; the name is the old image's then.
+pub async fn rename(docker: &Docker, id: &str, tag: &str, old: Option<&str>) -> Result<Option<String>, BuildError> {
+    // A colon before a slash is a port.
+    let split = |name: &str| match name.rsplit_once(':') {
+        Some((repository, version)) if !version.contains('/') => (repository.to_owned(), version.to_owned()),
+        _ => (name.to_owned(), "latest".to_owned()),
+    };
+    let (repository, version) = split(tag);
+    let named = |version: &str| TagImageOptionsBuilder::new().repo(&repository).tag(version).build();
+    let mut kept = None;
+    if let Some(old) = old {
+        docker.tag_image(old, Some(named(PREVIOUS))).await?;
+        kept = Some(format!("{repository}:{PREVIOUS}"));
+    }
+    docker.tag_image(id, Some(named(&version))).await?;
+    Ok(kept)
 }
 
 fn options(recipe: &Recipe, tag: &str, freshness: Freshness) -> BuildImageOptions {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::{Attached, ContainerId, ContainerRuntime, Exit, RuntimeError, output};
+use super::images::Image;
 use super::link::{Link, Way};
 use crate::broker::BrokerLink;
 use crate::broker::access::SignIn;
@@ -31,6 +32,8 @@ pub struct Resident {
     pub(super) idle_since: Instant,
     sign_in: SignIn,
     memory_bytes: u64,
+    /// The image that it was started from, by name and by the engine's id.
+    pub(super) image: Image,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
     events: mpsc::Receiver<RunnerEvent>,
     exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
@@ -50,13 +53,15 @@ pub(super) struct Belongings {
     pub(super) sign_in: SignIn,
     /// Its memory limit.
     pub(super) memory_bytes: u64,
+    /// Its image.
+    pub(super) image: Image,
     /// Its way to the broker.
     pub(super) way: Way,
 }
 
 impl Resident {
     pub(super) fn new(attached: Attached, belongings: Belongings, runtime: &Arc<dyn ContainerRuntime>) -> Self {
-        let Belongings { group, generation, sign_in, memory_bytes, way } = belongings;
+        let Belongings { group, generation, sign_in, memory_bytes, image, way } = belongings;
         let link = way.lead(runtime, &attached.id, &group);
         let (sender, events) = mpsc::channel(EVENTS);
         let pump = tokio::spawn(output::pump(attached.output, sender, group.clone()));
@@ -67,6 +72,7 @@ impl Resident {
             idle_since: Instant::now(),
             sign_in,
             memory_bytes,
+            image,
             stdin: attached.stdin,
             events,
             exit: attached.exit,

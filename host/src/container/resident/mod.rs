@@ -4,6 +4,7 @@
 //! anybody up: what is too much of them ends beside the turns, not before them.
 
 mod conversation;
+mod images;
 mod link;
 mod seen;
 mod start;
@@ -217,6 +218,7 @@ impl Residents {
     /// Retires residents that nobody needs, until told to stop: dead ones, those whose idle time is over, and
     /// those that are too many.
     pub async fn tend(&self, stop: Stop) {
+        let mut looked = Instant::now();
         loop {
             let limit = self.settings.idle_timeout;
             let next = self.idle(|resident| resident.idle_since + limit).into_iter().min();
@@ -245,6 +247,10 @@ impl Residents {
                 self.remove(&container).await;
             }
             self.retire_surplus().await;
+            if looked.elapsed() >= SWEEP {
+                self.retire_replaced().await;
+                looked = Instant::now();
+            }
         }
     }
 

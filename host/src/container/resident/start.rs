@@ -9,6 +9,7 @@ use super::super::mounts::{self, FolderAccess, Mount};
 use super::super::spec::{ContainerSpec, LABEL_SPEC, Limits, SpecInput};
 use super::super::{Existing, LinkKind, RuntimeError};
 use super::conversation::{Belongings, Resident};
+use super::images::Image;
 use super::link::{self, Way};
 use super::{Residents, Seat};
 use crate::broker::access::SignIn;
@@ -61,11 +62,11 @@ impl Residents {
         let groups = self.groups.borrow().groups.clone();
         let group = groups.by_id(existing.group.as_ref()?)?;
         let sign_in = self.broker.sign_in(group).ok()?;
-        let spec = self.spec(group, sign_in).await.ok()?;
+        let (spec, image) = self.spec(group, sign_in).await.ok()?;
         if !existing.running || existing.spec.as_deref() != spec.labels.get(LABEL_SPEC).map(String::as_str) {
             return None;
         }
-        let belongings = self.belongings(group, sign_in, &spec).await.ok()?;
+        let belongings = self.belongings(group, sign_in, &spec, image).await.ok()?;
         let attached = self.runtime.attach(&existing.id).await.ok()?;
         let mut resident = Resident::new(attached, belongings, &self.runtime);
         resident.greet(GREETING_LIMIT).await.then_some(resident)
@@ -74,15 +75,15 @@ impl Residents {
     /// A new container of the group.
     pub(super) async fn start(&self, group: &Group, sign_in: SignIn) -> Result<Resident, RuntimeError> {
         self.ready_engine().await?;
-        let spec = self.spec(group, sign_in).await?;
-        let belongings = self.belongings(group, sign_in, &spec).await?;
+        let (spec, image) = self.spec(group, sign_in).await?;
+        let belongings = self.belongings(group, sign_in, &spec, image).await?;
         let attached = self.runtime.start(&spec).await?;
         tracing::info!(container = %attached.id, group = %group.id, "container started");
         Ok(Resident::new(attached, belongings, &self.runtime))
     }
 
     /// What the group's container is.
-    async fn spec(&self, group: &Group, sign_in: SignIn) -> Result<ContainerSpec, RuntimeError> {
+    async fn spec(&self, group: &Group, sign_in: SignIn) -> Result<(ContainerSpec, Image), RuntimeError> {
         let settings = &self.settings;
         let installation = &settings.installation;
         let image = group.container.image.as_deref().unwrap_or(&settings.image);
@@ -93,7 +94,7 @@ impl Residents {
         }
         let mut placeholders = self.broker.placeholders();
         placeholders.extend_from_slice(egress::variables(group.container.egress.mode));
-        Ok(ContainerSpec::new(&SpecInput {
+        let spec = ContainerSpec::new(&SpecInput {
             installation,
             group: &group.id,
             access: folder_access(group),
@@ -106,7 +107,8 @@ impl Residents {
             network: group.container.network,
             limits: limits(group),
             link: self.link_kind().await?,
-        }))
+        });
+        Ok((spec, Image { name: image.to_owned(), id: image_id }))
     }
 
     /// What of the operator's additional mounts the allowlist permits now. The others are logged, and the
@@ -139,6 +141,7 @@ impl Residents {
         group: &Group,
         sign_in: SignIn,
         spec: &ContainerSpec,
+        image: Image,
     ) -> Result<Belongings, RuntimeError> {
         let installation = &self.settings.installation;
         let (owned, id) = (installation.clone(), group.id.clone());
@@ -158,6 +161,7 @@ impl Residents {
             generation: group.generation,
             sign_in,
             memory_bytes: spec.limits.memory_bytes,
+            image,
             way,
         })
     }

@@ -1,0 +1,5 @@
+//! Newer releases of the CLIs: which there are, and whether an image with them works.
+
+pub mod registry;
+pub mod rehearse;
+pub mod versions;
