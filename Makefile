@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup engine agent host image whatsapp whatsapp-figures peer run test test-link fmt lint fmt-check clippy doc bench soak chaos clean
+.PHONY: help setup engine agent host image whatsapp whatsapp-figures peer run test test-link dist dist-test fmt lint fmt-check clippy doc bench soak chaos clean
 # Its steps share two things that take one user at a time: cargo's build directory and the engine.
 .NOTPARALLEL:
 
@@ -17,6 +17,8 @@ LOCKED := $(if $(CI),--locked)
 TRIPLE = $(or $(AGENT_TRIPLE),$(shell rustc -vV | sed -n 's/^host: //p'))
 AGENT = $(TARGET)/$(TRIPLE)/release/longshore-agent
 LONGSHORE = $(TARGET)/release/longshore
+# Where `make whatsapp` leaves the adapter.
+WHATSAPP = $(TARGET)/release/longshore-whatsapp
 # Channel adapters are workspaces of their own.
 WORKSPACES := Cargo.toml $(wildcard channels/*/Cargo.toml)
 
@@ -60,6 +62,14 @@ run: setup ## Set up, start the host and chat with the main group (in rehearsal 
 # crates again, which takes longer than compiling the dependencies without optimisation does.
 test: setup peer ## Set up and run all tests
 	@for manifest in $(WORKSPACES); do $(CARGO) test $(LOCKED) --workspace --manifest-path "$$manifest"; done
+	@scripts/dist-test.sh $(LONGSHORE) $(AGENT)
+
+# The adapter goes in if it has been built.
+dist: host agent ## Pack a release for this machine into dist/
+	@WHATSAPP=$(WHATSAPP) scripts/dist.sh $(LONGSHORE) $(AGENT)
+
+dist-test: setup ## Start a release from its archive, in an empty folder
+	@scripts/dist-test.sh $(LONGSHORE) $(AGENT)
 
 # `make test` has a few of these with each link; here all have the one through the engine.
 test-link: setup ## The end-to-end tests with containers that reach the broker through the engine

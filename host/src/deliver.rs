@@ -2,6 +2,7 @@
 
 mod agenda;
 mod backoff;
+pub mod desk;
 mod link;
 
 use std::collections::{HashMap, HashSet};
@@ -12,11 +13,13 @@ use jiff::Timestamp;
 use longshore_protocol::channel::LinkState;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
+use tracing::{Instrument as _, field};
 
 use self::agenda::{Agenda, Step};
 pub use self::link::{Gap, Link};
 use crate::channel::{Channel, SendError};
 use crate::clock::Clock;
+use crate::metrics::{Metrics, SendFailure};
 use crate::stop::Stop;
 use crate::store::outbox::OutboxHead;
 use crate::store::{Store, StoreError};
@@ -39,6 +42,7 @@ pub struct Outbound(Arc<Shared>);
 struct Shared {
     channels: Vec<Arc<dyn Channel>>,
     store: Store,
+    metrics: Metrics,
     wake: Notify,
     links: Mutex<HashMap<String, Link>>,
     /// Counts turns that ended and messages that were sent, for whoever follows one.
@@ -61,11 +65,12 @@ struct News {
 impl Outbound {
     /// The way to these channels.
     #[must_use]
-    pub fn new(channels: Vec<Arc<dyn Channel>>, store: Store) -> Self {
+    pub fn new(channels: Vec<Arc<dyn Channel>>, store: Store, metrics: Metrics) -> Self {
         let links = channels.iter().map(|channel| (channel.name().to_owned(), Link::default())).collect();
         Self(Arc::new(Shared {
             channels,
             store,
+            metrics,
             wake: Notify::new(),
             links: Mutex::new(links),
             news: Mutex::default(),
@@ -139,6 +144,11 @@ impl Outbound {
         for channel in &self.0.channels {
             channel.refresh().await;
         }
+    }
+
+    /// Whether one of the channels has the chat.
+    pub async fn reaches(&self, chat: &str) -> bool {
+        self.channel_of(chat).await.is_some()
     }
 
     async fn channel_of(&self, chat: &str) -> Option<Arc<dyn Channel>> {
@@ -257,16 +267,24 @@ impl Sending {
     }
 
     fn send(&mut self, head: OutboxHead, name: String, channel: Option<Arc<dyn Channel>>) {
-        let (store, clock, stop) = (self.outbound.0.store.clone(), self.clock.clone(), self.stop.clone());
-        self.under_way.spawn(async move {
+        let (outbound, clock, stop) = (self.outbound.clone(), self.clock.clone(), self.stop.clone());
+        let (outbox, attempt, turn) = (head.message.outbox_id, head.attempts + 1, head.turn.as_deref());
+        let span = tracing::info_span!("deliver", outbox, attempt, turn, channel = name, outcome = field::Empty);
+        let sending = async move {
+            let begun = Instant::now();
             let result = match &channel {
                 Some(channel) => channel.send(&head.message).await,
                 None => Err(SendError::Unavailable("no channel has this chat".into())),
             };
+            if result.is_ok() {
+                let (id, elapsed_ms) = (&head.message.message_id, begun.elapsed().as_millis() as u64);
+                tracing::debug!(step = "sent", message_id = id, elapsed_ms, "the channel says that it is sent");
+            }
             let parked = matches!(result, Err(SendError::Unavailable(_)));
-            let recorded = record(&store, &clock, &stop, &head, result).await;
+            let recorded = record(&outbound.0, &clock, &stop, &head, result).await;
             Sent { chat: head.message.chat, channel: name, parked, recorded }
-        });
+        };
+        self.under_way.spawn(sending.instrument(span));
     }
 
     fn sent(&mut self, sent: Result<Sent, JoinError>) -> anyhow::Result<()> {
@@ -285,7 +303,7 @@ impl Sending {
 /// Records what became of a message. A store that cannot write now is asked again for as long as the host
 /// runs: sending the message again would not help.
 async fn record(
-    store: &Store,
+    Shared { store, metrics, .. }: &Shared,
     clock: &Clock,
     stop: &Stop,
     head: &OutboxHead,
@@ -294,22 +312,33 @@ async fn record(
     let OutboxHead { message, attempts, .. } = head;
     let (id, chat, now) = (message.outbox_id, &message.chat, clock.now());
     let failed = match result {
-        Ok(()) => None,
+        Ok(()) => {
+            metrics.sent(head.created_at, now);
+            None
+        }
         Err(SendError::Unavailable(cause)) => {
-            tracing::debug!(outbox = id, chat, cause, "a message waits for its channel");
+            tracing::Span::current().record("outcome", "waits");
+            tracing::debug!(step = "send", outbox = id, chat, cause, "a message waits for its channel");
             return Ok(());
         }
         Err(SendError::Temporary(error)) => Some((error, backoff::retry_after(&message.message_id, *attempts))),
         Err(SendError::Permanent(error)) => Some((error, None)),
     };
     let failed = failed.map(|(error, wait)| {
+        metrics.not_sent(if wait.is_some() { SendFailure::Temporary } else { SendFailure::Permanent });
         let at = wait.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX));
         match at {
-            Some(at) => tracing::warn!(outbox = id, chat, error, %at, "a message was not sent; it is tried again"),
-            None => tracing::error!(outbox = id, chat, error, "a message could not be sent; it is a dead letter"),
+            Some(at) => tracing::warn!(step = "send", outbox = id, chat, error, %at, "a message was not sent; it is tried again"),
+            None => tracing::error!(step = "send", outbox = id, chat, error, "a message could not be sent; it is a dead letter"),
         }
         (error, at)
     });
+    let outcome = match &failed {
+        None => "sent",
+        Some((_, Some(_))) => "failed",
+        Some((_, None)) => "given_up",
+    };
+    tracing::Span::current().record("outcome", outcome);
     loop {
         let recorded = match &failed {
             None => store.outbox_sent(id, now).await,

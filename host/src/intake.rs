@@ -5,15 +5,17 @@
 //! While the store cannot write, nothing more is taken: the channel waits, and with it its platform.
 
 mod changes;
+mod unkept;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use longshore_protocol::GroupId;
 use longshore_protocol::channel::{ChatMessage, LinkState};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::unkept::Unkept;
 use crate::channel::{ChannelEvent, Stored, console};
 use crate::clock::Clock;
 use crate::deliver::Outbound;
@@ -49,6 +51,8 @@ pub struct Intake {
     pub words: Words,
     /// The running turns, which people may stop.
     pub stops: Stops,
+    /// Messages that are not kept, for the log.
+    pub unkept: Unkept,
 }
 
 /// Messages on their way into one commit.
@@ -80,11 +84,11 @@ impl Intake {
                     batch.waiting.push((wakes, stored));
                 } else {
                     // What changes a message must find it.
-                    self.store_all(std::mem::take(&mut batch)).await;
+                    self.store_all(&channel, std::mem::take(&mut batch)).await;
                     self.other(&channel, event).await;
                 }
             }
-            self.store_all(batch).await;
+            self.store_all(&channel, batch).await;
         }
     }
 
@@ -132,8 +136,11 @@ impl Intake {
             standing: group.map_or(SenderStanding::MayWake, |_| self.standing(channel, &message)),
         };
         let route = route(group.map(Arc::as_ref), &message, &self.words, authorship);
-        tracing::debug!(channel, chat = message.chat, id = message.id, %route, "message");
         let (Some(group), Route::Wake(_) | Route::Context(_) | Route::Stop) = (group, &route) else {
+            if self.unkept.may_tell(Instant::now()) {
+                let (chat, id, left_out) = (&message.chat, &message.id, self.unkept.left_out());
+                tracing::debug!(step = "routed", channel, chat, id, %route, left_out, "a message is not kept");
+            }
             let (chat, channel, is_group) = (message.chat, channel.to_owned(), message.is_group);
             return (Arrival::Activity { chat, channel, is_group, at }, None);
         };
@@ -170,13 +177,15 @@ impl Intake {
     }
 
     /// Commits, then wakes the groups and answers the channel.
-    async fn store_all(&self, batch: Batch) {
+    async fn store_all(&self, channel: &str, batch: Batch) {
         if batch.arrivals.is_empty() {
             return;
         }
         let arrivals: Arc<[Arrival]> = batch.arrivals.into();
+        let begun = Instant::now();
         match patiently(|| self.store.arrive(arrivals.clone())).await {
             Ok(recorded) => {
+                note_stored(channel, &recorded, begun.elapsed());
                 for ((wakes, stored), recorded) in batch.waiting.into_iter().zip(recorded) {
                     self.stored(wakes, stored, recorded);
                 }
@@ -210,6 +219,22 @@ impl Intake {
         }
         // The channel may have gone; the row is there all the same.
         let _ = stored.send(Stored { seq: recorded.map(|recorded| recorded.seq) });
+    }
+}
+
+/// One line a commit: what else there is to know of a message is in its row.
+fn note_stored(channel: &str, recorded: &[Option<Recorded>], took: Duration) {
+    let mut new = recorded.iter().flatten().filter(|recorded| recorded.is_new).map(|recorded| recorded.seq);
+    if let Some(first) = new.next() {
+        let (last, elapsed_ms) = (new.next_back().unwrap_or(first), took.as_millis() as u64);
+        tracing::debug!(
+            step = "stored",
+            channel,
+            first,
+            last,
+            elapsed_ms,
+            "messages are stored, and may be acknowledged"
+        );
     }
 }
 

@@ -1,26 +1,114 @@
-//! Logs: one line an event, to stderr or to a file. What people say is never in them.
+//! Logs: one line an event, to stderr or to a file, and as JSON to the record (`crate::record`). What people say
+//! is never in them.
+
+mod fields;
+mod file;
+mod floods;
+mod lines;
+mod otlp;
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Mutex;
 
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// Starts logging for the process. `RUST_LOG` in the environment wins over `level`.
-pub fn start(level: LevelFilter, file: Option<File>) {
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+use self::file::Queue;
+use self::lines::Lines;
+use self::otlp::Otlp;
+use crate::clock::Clock;
+use crate::config::{BaseUrl, LogSettings};
+use crate::record;
+
+/// Where the process logs to; what is not written yet is written when it is dropped.
+#[must_use]
+pub struct Telemetry {
+    queue: Option<Queue>,
+    otlp: Option<Otlp>,
+}
+
+impl Telemetry {
+    /// Sends the last spans, if that goes in a moment.
+    pub async fn close(self) {
+        if let Some(otlp) = &self.otlp {
+            otlp.flush().await;
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.end();
+        }
+    }
+}
+
+/// Starts logging for the process: to `terminal`, or else to stderr, and to the record of the installation.
+/// `RUST_LOG` in the environment wins over the level of the former. A record that cannot be opened stops nothing.
+/// Spans go to `collector`, if one is named; then there has to be a tokio runtime.
+pub fn start(settings: &LogSettings, collector: Option<&BaseUrl>, terminal: Option<File>, root: &Path) -> Telemetry {
+    let filter = EnvFilter::builder().with_default_directive(settings.level.into()).from_env_lossy();
     let fields = format::debug_fn(field).delimited(" ");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).fmt_fields(fields);
-    // A second start in one process (tests) keeps the first.
-    let _ = match file {
-        Some(file) => builder.with_ansi(false).with_writer(Mutex::new(file)).try_init(),
-        None => builder.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init(),
+    let shown = tracing_subscriber::fmt::layer().with_target(false).fmt_fields(fields);
+    let shown: Box<dyn Layer<Registry> + Send + Sync> = match terminal {
+        Some(file) => shown.with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter).boxed(),
+        None => {
+            let colour = std::io::stderr().is_terminal();
+            shown.with_ansi(colour).with_writer(std::io::stderr).with_filter(filter).boxed()
+        }
     };
+    let mut layers = vec![shown];
+    let mut queue = None;
+    let mut refused = None;
+    if settings.record_level != LevelFilter::OFF {
+        match Queue::open(&root.join(record::FOLDER), settings.record_bytes, lines::lost) {
+            Ok(opened) => {
+                let lines = Lines { queue: opened.clone(), clock: Clock::system(), floods: Mutex::default() };
+                layers.push(lines.with_filter(recorded(settings.record_level)).boxed());
+                queue = Some(opened);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    let otlp = collector.map(otlp::start);
+    let mut unsent = None;
+    let otlp = match otlp {
+        Some(Ok((spans, otlp))) => {
+            layers.push(spans.with_filter(recorded(LevelFilter::DEBUG)).boxed());
+            Some(otlp)
+        }
+        Some(Err(error)) => {
+            unsent = Some(error);
+            None
+        }
+        None => None,
+    };
+    // A second start in one process (tests) keeps the first.
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+    if let Some(error) = refused {
+        tracing::warn!(%error, folder = record::FOLDER, "no record is kept: its files cannot be written");
+    }
+    if let Some(error) = unsent {
+        tracing::warn!(error, "no spans are sent: the collector cannot be used");
+    }
+    Telemetry { queue, otlp }
+}
+
+/// Ours up to `level`; of others what is wrong.
+fn recorded(level: LevelFilter) -> Targets {
+    let ours = ["longshore", "longshore_link", "longshore_protocol", "longshore_rehearsal", "adapter"];
+    ours.into_iter()
+        .fold(Targets::new().with_default(level.min(LevelFilter::WARN)), |all, target| all.with_target(target, level))
 }
 
 /// One field, on one line whatever is in it: what a container says of itself must not look like an event of

@@ -12,6 +12,7 @@ use longshore::clock::Clock;
 use longshore::groups::watch::Snapshot;
 use longshore::groups::{Groups, load};
 use longshore::ipc::snapshot::Snapshots;
+use longshore::metrics::Metrics;
 use longshore::queue::dispatch::{GroupSlot, Wakes, Work, dispatch};
 use longshore::queue::state::Next;
 use longshore::schedule::Changed;
@@ -107,6 +108,7 @@ pub(crate) async fn lateness() -> anyhow::Result<Samples> {
         wakes: wakes.clone(),
         snapshots: Snapshots::new(folder.path().join("ipc"), store.clone(), watched, clock.clone()),
         changed: Changed::default(),
+        metrics: Metrics::default(),
         clock: clock.clone(),
         time_zone: TimeZone::UTC,
     };

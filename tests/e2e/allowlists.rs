@@ -8,7 +8,7 @@ use longshore_tests::{Host, Installation};
 use crate::chat::store;
 use crate::routing::said;
 
-fn list(installation: &Installation, name: &str, text: &str) {
+pub(crate) fn list(installation: &Installation, name: &str, text: &str) {
     let folder = installation.path(".config/longshore");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), text).unwrap();

@@ -222,11 +222,13 @@ fn a_group_that_holds_all_its_places_still_hears_its_model() {
     let open = r#""containerConfig": {"egress": "open"}"#;
     let installation = network.installation(&[("main", open), ("coder", open)]);
     let host = host(&network, &installation);
-    // Held until the end of the turn, so the model's last word comes beside them.
+    // Held until the end of the turn, so the model's last word comes beside them. One that finds the asking
+    // `fetch` in its place is refused, which is curl's 22, and comes again.
     let said = run(
         &host,
         "main",
-        "for i in $(seq 32); do curl -s http://git.test/hold > /dev/null 2>&1 & done\n\
+        "hold() { curl -sf http://git.test/hold; }\n\
+         for i in $(seq 32); do (hold; while [ $? = 22 ]; do sleep 0.1; hold; done) > /dev/null 2>&1 & done\n\
          for i in $(seq 300); do fetch http://git.test/hello > last; grep -q ': 503' last && break; sleep 0.1; done\n\
          cat last",
     );

@@ -52,7 +52,21 @@ fn a_turn_of_either_cli_leaves_what_the_api_reported() {
     assert_eq!((requests, codex), (1, [400, 0, 600, 50]));
     assert!(used["unpriced_models"].as_array().is_some_and(|models| models.len() == 2), "{used}");
     let told = String::from_utf8(installation.longshore(&["status"]).stdout).unwrap();
-    assert!(told.contains("today 1050 tokens, ?"), "{told}");
+    assert!(told.contains("1050 tokens, ?"), "{told}");
+    let counted = String::from_utf8(installation.longshore(&["metrics"]).stdout).unwrap();
+    for line in [
+        "longshore_usage_tokens_total{provider=\"codex\",kind=\"input\"} 400",
+        "longshore_usage_tokens_total{provider=\"codex\",kind=\"cached_input\"} 600",
+        "longshore_usage_unpriced_total{provider=\"codex\"} 1",
+        "longshore_group_tokens_today{group=\"coder\"} 1050",
+    ] {
+        assert!(counted.lines().any(|told| told == line), "{line} is not in:\n{counted}");
+    }
+    for bytes in ["{provider=\"claude\",direction=\"out\"} ", "{provider=\"codex\",direction=\"in\"} "] {
+        let line =
+            counted.lines().find_map(|line| line.strip_prefix("longshore_broker_bytes_total")?.strip_prefix(bytes));
+        assert!(line.is_some_and(|bytes| bytes.parse::<u64>().unwrap() > 100), "{bytes}\n{counted}");
+    }
     // And without a host.
     host.stop();
     assert_eq!(usage(&installation), used);

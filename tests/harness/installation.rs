@@ -14,9 +14,19 @@ impl Installation {
     /// A fresh installation, as `longshore init` leaves it.
     #[must_use]
     pub fn new() -> Self {
+        Self::made_by(&["init"])
+    }
+
+    /// One without groups, as `longshore init --bare` leaves it.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self::made_by(&["init", "--bare"])
+    }
+
+    fn made_by(arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("longshore-test-").tempdir().expect("a temporary folder");
         let installation = Self { folder };
-        let output = installation.longshore(&["init"]);
+        let output = installation.longshore(arguments);
         assert!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
         installation
     }

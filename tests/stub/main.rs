@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(std::env::args().nth(1).context("which installation?")?);
     let config = Config::load(&root).map_err(|problems| anyhow!("{problems:?}"))?;
-    telemetry::start(config.log_level, None);
+    let _telemetry = telemetry::start(&config.log, config.otlp_endpoint.as_ref(), None, &root);
     let trace = std::env::var_os("LONGSHORE_STUB_TRACE").map(PathBuf::from);
     let runtime = Arc::new(runtime::Stub::new(trace.as_deref())?);
     let app = App::start(Options {

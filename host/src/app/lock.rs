@@ -16,7 +16,10 @@ const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// Says how to make one.
 pub fn check(root: &Path) -> anyhow::Result<()> {
     if !root.join("data").is_dir() {
-        bail!("`{}` is no Longshore installation; run `longshore init` there", root.display());
+        bail!(
+            "`{}` is no Longshore installation; `longshore setup` or `longshore init` makes one there",
+            root.display()
+        );
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The wiring: what is made of what, who is told to stop and in which order.
 
 mod engine;
+mod life;
 mod lock;
+mod metrics;
+mod tasks;
 mod upstream;
 
 use std::fs::File;
@@ -16,7 +19,10 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::life::Life;
 pub use self::lock::{check, lock};
+use self::metrics::serve_metrics;
+use self::tasks::{death, named, ok};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -37,11 +43,12 @@ use crate::deliver::{Outbound, deliver};
 use crate::groups::FILE_NAME;
 use crate::groups::edit::GroupsFile;
 use crate::groups::watch::GroupsWatch;
-use crate::intake::Intake;
+use crate::intake::{Intake, Unkept};
 use crate::ipc::grant::Granter;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::queue::dispatch::{Wakes, dispatch};
 use crate::reload::Reload;
@@ -86,6 +93,8 @@ pub struct Options {
 
 /// A host that is ready: everything is open, nothing runs yet but its tasks.
 pub struct App {
+    /// Tells whether it is alive.
+    pub life: Life,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     dispatch: JoinHandle<anyhow::Result<()>>,
     /// No new turns from now on.
@@ -126,8 +135,9 @@ impl App {
         let watch = GroupsWatch::open(root.join("data").join(FILE_NAME)).await;
         let groups = watch.subscribe();
         tasks.spawn(named("groups", ok(watch.run(stop.clone()))));
+        let metrics = Metrics::default();
         let (prices, zone) = (PriceFile::new(&root), config.time_zone.clone());
-        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone).await?;
+        let meter = Meter::open(store.clone(), groups.clone(), prices, clock.clone(), zone, metrics.clone()).await?;
         tasks.spawn(named("usage", ok(meter.clone().run(stop.clone()))));
         let (upstreams, login) = match &rehearsal {
             Some(rehearsal) => {
@@ -163,7 +173,7 @@ impl App {
 
         let console = Arc::new(Console::new(clock.clone()));
         let channels = channels(&config, &root, &console);
-        let outbound = Outbound::new(channels.clone(), store.clone());
+        let outbound = Outbound::new(channels.clone(), store.clone(), metrics.clone());
         let intake = Intake {
             store: store.clone(),
             groups: groups.clone(),
@@ -173,6 +183,7 @@ impl App {
             clock: clock.clone(),
             words: Words { assistant: config.assistant_name.clone(), stop: config.stop_word.clone() },
             stops: stops.clone(),
+            unkept: Unkept::default(),
         };
         let changed = Changed::default();
         let ipc = root.join("data/ipc");
@@ -196,6 +207,7 @@ impl App {
             wakes: wakes.clone(),
             snapshots: snapshots.clone(),
             changed: changed.clone(),
+            metrics: metrics.clone(),
             clock: clock.clone(),
             time_zone: config.time_zone.clone(),
         };
@@ -237,6 +249,7 @@ impl App {
             mailroom: mailroom.clone(),
             snapshots: snapshots.clone(),
             tasks_changed: changed.clone(),
+            metrics: metrics.clone(),
             engine_refusals: std::sync::atomic::AtomicU32::new(0),
         });
         tasks.spawn(named("ipc", mailroom.clone().run(groups.clone(), stop.clone())));
@@ -246,6 +259,7 @@ impl App {
         let turns = turns(runner, wakes.clone(), config.max_concurrent_containers, clock.clone(), drain.clone());
         let dispatch = tokio::spawn(turns);
 
+        let life = Life::new(store.clone(), wakes.clone(), groups.clone(), drain.clone());
         let (socket, listener) = SocketFile::bind(&root.join(control::SOCKET), None)
             .with_context(|| format!("the control socket `{}` cannot be made", control::SOCKET))?;
         listener.set_nonblocking(true)?;
@@ -260,16 +274,23 @@ impl App {
             meter: meter.clone(),
             runtime,
             stops,
+            metrics,
+            slots: config.max_concurrent_containers.get(),
+            database: root.join(store::FILE),
             clock: clock.clone(),
             tasks: TaskDoor { mailroom, snapshots, changed, wakes, clock, time_zone: config.time_zone.clone() },
             assistant: config.assistant_name,
             rehearsal: rehearsal.is_some(),
             since: Instant::now(),
         });
+        if let Some(address) = config.metrics {
+            tasks.spawn(named("metrics", ok(serve_metrics(address, control.clone(), stop.clone()))));
+        }
         let listener = UnixListener::from_std(listener)?;
         tasks.spawn(named("control", server::serve(control, listener, stop.clone())));
         let (drain_limit, keep_warm) = (config.drain_limit, config.keep_warm);
         Ok(Self {
+            life,
             tasks,
             dispatch,
             drain,
@@ -354,26 +375,6 @@ async fn turns(
 ) -> anyhow::Result<()> {
     recover(&runner, None).await?;
     dispatch(Arc::new(runner), wakes, concurrent, clock, drain).await;
-    Ok(())
-}
-
-fn death(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
-    match ended {
-        Ok((name, Ok(()))) => anyhow::anyhow!("the task `{name}` ended by itself"),
-        Ok((name, Err(error))) => error.context(format!("the task `{name}` failed")),
-        Err(error) => anyhow::Error::new(error).context("a task panicked"),
-    }
-}
-
-async fn named(
-    name: &'static str,
-    task: impl Future<Output = anyhow::Result<()>>,
-) -> (&'static str, anyhow::Result<()>) {
-    (name, task.await)
-}
-
-async fn ok(task: impl Future<Output = ()>) -> anyhow::Result<()> {
-    task.await;
     Ok(())
 }
 

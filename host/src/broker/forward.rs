@@ -11,6 +11,7 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 use super::access::SignIn;
+use super::counted::Counted;
 use super::egress::Aside;
 use super::patience::{self, Patient};
 use super::policy::{self, Api, Costs, Decision};
@@ -26,7 +27,7 @@ pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 const MAX_TRADE_BYTES: usize = 64 * 1024;
 
 /// An answer: an API's, read as it passes; another host's, as it comes; or our own.
-pub(super) type AnswerBody = Either<Tallied<Patient<Incoming>>, Either<Incoming, Full<Bytes>>>;
+pub(super) type AnswerBody = Either<Tallied<Counted<Patient<Incoming>>>, Either<Incoming, Full<Bytes>>>;
 
 /// Our own answer.
 pub(super) fn own(body: impl Into<Bytes>) -> Response<AnswerBody> {
@@ -56,6 +57,7 @@ pub(super) async fn answer(
     Ok(match answered {
         Ok(response) => response,
         Err(refusal) => {
+            broker.meter.metrics().denied(refusal.counted());
             // An unreachable API is the operator's matter; the rest is the agent's.
             if refusal.is_temporary() {
                 warn!(%group, reason = refusal.message(), "a model request failed");
@@ -81,7 +83,7 @@ async fn forward(
     client: &Client,
     Target { api, path, costs }: Target,
     request: Request<Incoming>,
-) -> Result<Response<Tallied<Patient<Incoming>>>, Refusal> {
+) -> Result<Response<Tallied<Counted<Patient<Incoming>>>>, Refusal> {
     let group = &client.group;
     if costs == Costs::Tokens {
         broker.meter.look_at_prices().await;
@@ -100,12 +102,14 @@ async fn forward(
     let (head, body) = request.into_parts();
     let uri = upstream.base.join(path, head.uri.query()).map_err(|error| broken(error.to_string()))?;
     let headers = policy::request_headers(&head.headers, api, &upstream, group);
-    let mut outgoing =
-        Request::new(Either::Left(Limited::new(Patient::new(body, patience::OF_A_CLIENT), MAX_REQUEST_BYTES)));
+    let (sent, received) = broker.meter.metrics().bytes(api.provider());
+    let body = Counted::new(Patient::new(body, patience::OF_A_CLIENT), sent);
+    let mut outgoing = Request::new(Either::Left(Limited::new(body, MAX_REQUEST_BYTES)));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = headers.map_err(|error| broken(error.to_string()))?;
 
+    broker.meter.metrics().asked(api.provider());
     // From here on the request counts, even if the client leaves before there is an answer.
     let mut tally = (costs == Costs::Tokens).then(|| Tally::new(broker.meter.clone(), group.clone(), api));
     let response = broker.connections.send(outgoing).await.map_err(|error| {
@@ -130,7 +134,8 @@ async fn forward(
         tally.begin(&head.headers);
     }
     // Nothing else of the head: how the upstream spoke HTTP is that connection's matter.
-    let mut answer = Response::new(Tallied::new(Patient::new(body, patience::OF_AN_API), tally));
+    let mut answer =
+        Response::new(Tallied::new(Counted::new(Patient::new(body, patience::OF_AN_API), received), tally));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = policy::response_headers(&head.headers);
     Ok(answer)

@@ -11,12 +11,14 @@
 //! place without asking something, and none meets a connection that was closed for being idle.
 
 pub mod access;
+mod counted;
 mod door;
 pub mod egress;
 mod forward;
 pub mod login;
 mod patience;
 pub mod policy;
+pub mod probe;
 pub mod refusal;
 pub mod scan;
 mod tally;

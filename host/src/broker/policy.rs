@@ -7,8 +7,8 @@
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::header::InvalidHeaderValue;
 use hyper::{Method, Uri, header};
-use longshore_protocol::GroupId;
 use longshore_protocol::paths::{BROKER_ANTHROPIC, BROKER_LOGIN_TOKEN, BROKER_OPENAI};
+use longshore_protocol::{GroupId, ProviderKind};
 
 use super::{Credential, Upstream};
 
@@ -19,6 +19,17 @@ pub enum Api {
     Anthropic,
     /// `OpenAI`'s Responses API, which `codex` uses.
     OpenAi,
+}
+
+impl Api {
+    /// Whose agents use it.
+    #[must_use]
+    pub fn provider(self) -> ProviderKind {
+        match self {
+            Self::Anthropic => ProviderKind::Claude,
+            Self::OpenAi => ProviderKind::Codex,
+        }
+    }
 }
 
 /// A request that may be forwarded: method, path on the bridge without its base, and API.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::login::LoginError;
 use super::policy::{self, Api};
+use crate::metrics::Denied;
 use crate::usage::denial::Denial;
 
 /// Why a request did not go through.
@@ -82,6 +83,18 @@ impl Refusal {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Login(LoginError::Later(_)))
+    }
+
+    /// As what it is counted.
+    #[must_use]
+    pub fn counted(&self) -> Denied {
+        match self {
+            Self::Forbidden { .. } | Self::NoWebsocket => Denied::Forbidden,
+            Self::NoCredential { .. } | Self::Login(_) => Denied::Credential,
+            Self::Budget(_) => Denied::Budget,
+            Self::TooLarge { .. } => Denied::TooLarge,
+            Self::Unreachable { .. } | Self::Broken { .. } => Denied::Upstream,
+        }
     }
 
     /// The sentence in the answer.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{self, HeaderMap, HeaderName};
-use longshore_protocol::{GroupId, ProviderKind};
+use longshore_protocol::GroupId;
 
 use super::policy::Api;
 use super::scan::{Framing, Scanner};
@@ -54,11 +54,7 @@ impl Drop for Tally {
             return;
         }
         let reading = self.scanner.as_ref().map_or_else(Reading::default, Scanner::reading);
-        let provider = match self.api {
-            Api::Anthropic => ProviderKind::Claude,
-            Api::OpenAi => ProviderKind::Codex,
-        };
-        self.meter.enter(&self.group, provider, reading);
+        self.meter.enter(&self.group, self.api.provider(), reading);
     }
 }
 

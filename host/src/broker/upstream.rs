@@ -19,10 +19,11 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::counted::Counted;
 use super::patience::{OF_AN_API, Patient};
 
 /// A request's body on its way out: the client's, as it comes, up to the limit; or our own.
-pub(super) type RequestBody = Either<Limited<Patient<Incoming>>, Full<Bytes>>;
+pub(super) type RequestBody = Either<Limited<Counted<Patient<Incoming>>>, Full<Bytes>>;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Pool<C> = Client<Bounded<C>, RequestBody>;

@@ -33,6 +33,10 @@ impl ChatArgs {
     pub(super) fn interactive(group: String) -> Self {
         Self { group, once: None }
     }
+
+    pub(super) fn once(group: String, text: String) -> Self {
+        Self { group, once: Some(text) }
+    }
 }
 
 pub(super) async fn chat(args: ChatArgs, root: &Path) -> anyhow::Result<Ending> {

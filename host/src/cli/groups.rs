@@ -31,8 +31,8 @@ const LIVE_WITHIN: Duration = Duration::from_secs(2);
 pub(super) struct GroupsArgs {
     #[command(subcommand)]
     command: Option<GroupsCommand>,
-    /// Print the list as JSON.
-    #[arg(long)]
+    /// Print JSON.
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -67,21 +67,31 @@ struct Listing {
     problems: Vec<String>,
 }
 
+/// What became of an edit, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Edited {
+    /// What was done.
+    done: String,
+    /// Whether the running host serves it already; null where none runs.
+    live: Option<bool>,
+}
+
 pub(super) async fn groups(args: GroupsArgs, root: &Path) -> anyhow::Result<Ending> {
+    let as_json = args.json;
     let path = root.join("data").join(FILE_NAME);
     match args.command {
-        None | Some(GroupsCommand::List) => list(root, &path, args.json).await,
+        None | Some(GroupsCommand::List) => list(root, &path, as_json).await,
         Some(GroupsCommand::Add(add)) => {
             let Some(Added { chat, folder, entry }) = added(*add, root).await? else {
                 say("nothing was added")?;
                 return Ok(Ending::Done);
             };
-            edit(root, path, format!("added `{folder}`"), move |file| file.add(&chat, &entry)).await
+            edit(root, path, as_json, format!("added `{folder}`"), move |file| file.add(&chat, &entry)).await
         }
         Some(GroupsCommand::Set { group, fields }) => {
             let fields: Vec<(Vec<String>, Value)> =
                 fields.iter().map(|field| assignment(field)).collect::<anyhow::Result<_>>()?;
-            edit(root, path, format!("changed `{group}`"), move |file| {
+            edit(root, path, as_json, format!("changed `{group}`"), move |file| {
                 for (field, value) in &fields {
                     let field: Vec<&str> = field.iter().map(String::as_str).collect();
                     with_target(&group, |target| file.set(target, &field, value.clone()))?;
@@ -91,7 +101,7 @@ pub(super) async fn groups(args: GroupsArgs, root: &Path) -> anyhow::Result<Endi
             .await
         }
         Some(GroupsCommand::Remove { group }) => {
-            edit(root, path, format!("removed `{group}`"), move |file| {
+            edit(root, path, as_json, format!("removed `{group}`"), move |file| {
                 with_target(&group, |target| file.remove(target))
             })
             .await
@@ -162,7 +172,10 @@ fn render(listing: &Listing) -> String {
             ]
         })
         .collect();
-    let mut text = table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "EGRESS", "CHAT", "NAME", ""], &rows);
+    let mut text = match rows.is_empty() {
+        true => "no groups: `longshore groups add CHAT --folder NAME` registers a chat\n".to_owned(),
+        false => table(&["GROUP", "PROVIDER", "WAKES ON", "GENERATION", "EGRESS", "CHAT", "NAME", ""], &rows),
+    };
     text.push_str(&if listing.live {
         format!("\ngeneration {} of the groups file is applied\n", listing.generation)
     } else {
@@ -178,6 +191,7 @@ fn render(listing: &Listing) -> String {
 async fn edit(
     root: &Path,
     path: PathBuf,
+    as_json: bool,
     done: String,
     change: impl FnOnce(&GroupsFile) -> Result<(), EditError> + Send + 'static,
 ) -> anyhow::Result<Ending> {
@@ -192,20 +206,30 @@ async fn edit(
         }
         Err(error) => return Err(error).context("nothing was changed"),
     }
-    let Some(before) = before else {
-        say(&format!("{done}; no host runs here, the next one will serve it"))?;
-        return Ok(Ending::Done);
+    let live = match before {
+        Some(before) => Some(is_live(root, before).await),
+        None => None,
     };
+    if as_json {
+        say(&serde_json::to_string_pretty(&Edited { done, live })?)?;
+        return Ok(Ending::Done);
+    }
+    say(&match live {
+        None => format!("{done}; no host runs here, the next one will serve it"),
+        Some(true) => format!("{done}; live in the running host"),
+        Some(false) => format!("{done}; saved, and the running host has not applied it: see `longshore groups`"),
+    })?;
+    Ok(Ending::Done)
+}
+
+/// Whether the running host applies what was saved after that generation.
+async fn is_live(root: &Path, before: u64) -> bool {
     let applied = async {
         while ask(root).await.is_none_or(|status| status.groups_generation <= before) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match tokio::time::timeout(LIVE_WITHIN, applied).await {
-        Ok(()) => say(&format!("{done}; live in the running host"))?,
-        Err(_) => say(&format!("{done}; saved, and the running host has not applied it: see `longshore groups`"))?,
-    }
-    Ok(Ending::Done)
+    tokio::time::timeout(LIVE_WITHIN, applied).await.is_ok()
 }
 
 /// `a.b=value`: a path and a value, JSON if it reads as JSON and is no bare word, else text; empty removes.
@@ -251,6 +275,7 @@ mod tests {
         let broken = r#"{"1@g.us": {"name": "Family", "folder": "../family"},
             "console:main": {"name": "Main", "folder": "main", "isMain": true}}"#;
         insta::assert_snapshot!("broken", listing(broken, false));
+        insta::assert_snapshot!("empty", listing("{}", true));
     }
 
     #[test]

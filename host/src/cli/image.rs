@@ -36,6 +36,13 @@ pub(super) struct BuildArgs {
     no_cache: bool,
 }
 
+impl BuildArgs {
+    /// The image that is made without any arguments.
+    pub(super) fn usual() -> Self {
+        Self { browser: false, tag: None, claude_version: None, codex_version: None, agent: None, no_cache: false }
+    }
+}
+
 /// Makes the image unless it is there and current; says on stderr what happens.
 ///
 /// # Errors

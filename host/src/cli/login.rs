@@ -72,7 +72,7 @@ fn render(login: &Description) -> String {
     format!("codex: ChatGPT login{whose}, account {}\n  its token {expires}{refreshed}", login.account)
 }
 
-fn log_in(root: &Path, image: &str, way: Way) -> anyhow::Result<Ending> {
+pub(super) fn log_in(root: &Path, image: &str, way: Way) -> anyhow::Result<Ending> {
     let unfinished = root.join(UNFINISHED);
     forget(&unfinished)?;
     DirBuilder::new()
@@ -107,7 +107,7 @@ fn forget(unfinished: &Path) -> anyhow::Result<()> {
 
 /// How the vendor is told who logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Browser,
     Device,
 }

@@ -2,18 +2,31 @@
 
 mod backup;
 mod chat;
+mod dead;
 mod doctor;
 mod groups;
 mod image;
+mod import;
 mod init;
 mod login;
+mod logs;
+mod metrics;
+mod outbox;
+mod paint;
+mod reference;
 mod rehearse;
 mod run;
+mod send;
+mod service;
+mod setup;
 mod shown;
 mod status;
 mod stop;
 mod table;
 mod tasks;
+mod top;
+mod trace;
+mod transcript;
 mod usage;
 mod whatsapp;
 
@@ -22,7 +35,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::container::docker::DockerRuntime;
 
@@ -39,6 +52,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set everything up, step by step, from Docker to the first answer; asks for what is not given.
+    Setup(Box<setup::SetupArgs>),
     /// Make an installation: `.env`, two groups on the console, their memory. Overwrites nothing.
     Init(init::InitArgs),
     /// Run the host.
@@ -49,15 +64,29 @@ enum Command {
     Groups(groups::GroupsArgs),
     /// Log in to a provider with a subscription.
     Login(login::LoginArgs),
-    /// Show how the running host is.
+    /// Say what became of a message, and why if it got no answer, with every step of its way.
+    Trace(trace::TraceArgs),
+    /// Show what happened: the host's own log, of all groups or of one.
+    Logs(logs::LogsArgs),
+    /// Show how the host, its channels and its groups are. Exit status 3 if no host runs.
     Status(status::StatusArgs),
+    /// Show the same as `status` in this terminal, again each second.
+    Top,
+    /// Print what the running host counts, in Prometheus's text format.
+    Metrics,
     /// Stop what a group's agent is doing, as `/stop` in its chat does.
     Stop(stop::StopArgs),
     /// List scheduled tasks and what has run, or change them.
     Tasks(tasks::TasksArgs),
+    /// Say something in a chat, as the host, and wait until it is sent.
+    Send(send::SendArgs),
+    /// List messages that could not be delivered, send them again, or leave them at that.
+    Dead(dead::DeadArgs),
+    /// Print, export or search what was said and done in a group.
+    Transcript(transcript::TranscriptArgs),
     /// Show what the models' answers used, what that cost, and what is left of the budgets.
     Usage(usage::UsageArgs),
-    /// Say what needs an operator's hand: messages without an end, what was not sent, what is down. Exit status 1 if anything does.
+    /// Say what needs an operator's hand, and what to do: the engine, the settings, credentials, channels, messages without an end. Exit status 1 if anything does.
     Doctor(doctor::DoctorArgs),
     /// Copy the database to a file, while the host runs or not.
     Backup(backup::BackupArgs),
@@ -65,10 +94,19 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Link a WhatsApp account, show it, list its groups: what `longshore-whatsapp` can do for this installation.
     Whatsapp(whatsapp::WhatsappArgs),
+    /// Let the machine's service manager run the host.
+    Service(service::ServiceArgs),
+    /// Take over the installation of another program.
+    Import(import::ImportArgs),
     /// Make the agent image.
     Image(ImageArgs),
     /// Serve the stand-in for both model APIs, alone.
     Rehearse(rehearse::RehearseArgs),
+    /// Print a shell's completions of this command line.
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,14 +128,17 @@ enum Ending {
     Done,
     /// 1: the command worked and its answer is a failure, which was printed.
     Failed,
+    /// 3: no host runs, as service managers say it.
+    Down,
 }
 
-/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments.
+/// Parses the arguments and runs the command. Exit status: 0 done, 1 failed, 2 wrong arguments, 3 no host runs.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run().await {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::FAILURE,
+        Ok(Ending::Down) => ExitCode::from(3),
         Err(error) => {
             // A closed terminal is no reason to do anything else.
             let _ = writeln!(std::io::stderr(), "longshore: {error:#}");
@@ -110,7 +151,15 @@ impl Cli {
     async fn run(self) -> anyhow::Result<Ending> {
         match self.command {
             Command::Init(args) => init::init(&args, &self.root),
+            Command::Setup(args) => {
+                std::fs::create_dir_all(&self.root)
+                    .with_context(|| format!("cannot make the folder `{}`", self.root.display()))?;
+                setup::setup(*args, &absolute(&self.root)?).await
+            }
             Command::Rehearse(args) => rehearse::rehearse(&args).await,
+            Command::Service(args) => service::service(&args, &self.root),
+            Command::Completions(args) => reference::completions(&args),
+            Command::Man => reference::man(),
             Command::Image(ImageArgs { command: ImageCommand::Build(args) }) => {
                 image::build(args).await.map(|()| Ending::Done)
             }
@@ -118,16 +167,29 @@ impl Cli {
             Command::Chat(args) => chat::chat(args, &absolute(&self.root)?).await,
             Command::Groups(args) => groups::groups(args, &absolute(&self.root)?).await,
             Command::Login(args) => login::login(&args, &absolute(&self.root)?).await,
+            Command::Trace(args) => trace::trace(args, &absolute(&self.root)?).await,
+            Command::Logs(args) => logs::logs(args, &absolute(&self.root)?).await,
             Command::Stop(args) => stop::stop(args, &absolute(&self.root)?).await,
             Command::Tasks(args) => tasks::tasks(args, &absolute(&self.root)?).await,
+            Command::Send(args) => send::send(args, &absolute(&self.root)?).await,
+            Command::Dead(args) => dead::dead(args, &absolute(&self.root)?).await,
+            Command::Top => top::top(&absolute(&self.root)?).await,
+            Command::Transcript(args) => transcript::transcript(&args, &absolute(&self.root)?),
             Command::Usage(args) => usage::usage(&args, &absolute(&self.root)?),
             Command::Doctor(args) => doctor::doctor(&args, &absolute(&self.root)?).await,
             Command::Backup(args) => backup::back_up(&args, &absolute(&self.root)?),
             Command::Restore(args) => backup::restore(&args, &absolute(&self.root)?),
             Command::Whatsapp(args) => whatsapp::whatsapp(&args, &absolute(&self.root)?),
+            Command::Metrics => metrics::metrics(&absolute(&self.root)?).await,
+            Command::Import(args) => import::import(args, &absolute(&self.root)?).await,
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
+}
+
+/// Whether this program has such a subcommand.
+fn knows(subcommand: &str) -> bool {
+    Cli::command().find_subcommand(subcommand).is_some()
 }
 
 fn absolute(root: &std::path::Path) -> anyhow::Result<PathBuf> {
@@ -141,7 +203,12 @@ fn engine() -> DockerRuntime {
 
 /// Prints a text to stdout, as far as a terminal should see it; a reader that has gone (`| head`) is not an error of ours.
 fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", shown::shown(line)) {
+    print(&shown::shown(line))
+}
+
+/// Prints a text to stdout in which every piece that is not ours is as a terminal should see it already.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::Operator;
 use crate::stop::Stop;
+use crate::supervisor::{Supervisor, supervised};
 use crate::telemetry;
 
 /// Where the log goes while a chat has the terminal, under the root.
@@ -45,7 +46,13 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
         Some(_) => Some(open_log(&root)?),
         None => None,
     };
-    telemetry::start(config.log_level, log);
+    let telemetry = telemetry::start(&config.log, config.otlp_endpoint.as_ref(), log, &root);
+    let ending = serve(args, config, root).await;
+    telemetry.close().await;
+    ending
+}
+
+async fn serve(args: RunArgs, config: Config, root: PathBuf) -> anyhow::Result<Ending> {
     for warning in &config.warnings {
         tracing::warn!(%warning, ".env");
     }
@@ -75,6 +82,7 @@ pub(super) async fn run(args: RunArgs, root: PathBuf) -> anyhow::Result<Ending> 
     tokio::spawn(follow(Signals::listen()?, stop.clone(), restart.clone()));
     let app = App::start(options).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %root.display(), "ready");
+    tokio::spawn(supervised(Supervisor::of_environment(), app.life.clone()));
     let Some(group) = args.chat else {
         return app.run(stop, restart).await.map(|()| Ending::Done);
     };

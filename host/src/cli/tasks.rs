@@ -125,7 +125,6 @@ pub(super) async fn tasks(args: TasksArgs, root: &Path) -> anyhow::Result<Ending
         say(&json)?;
     } else {
         let text = match &reply {
-            TaskReply::Tasks { tasks } if tasks.is_empty() => "no tasks".to_owned(),
             TaskReply::Tasks { tasks } => list(tasks),
             TaskReply::Task { runs, .. } if only_runs => run_list(runs),
             TaskReply::Task { task, runs } => whole(task, runs),
@@ -192,6 +191,9 @@ async fn ask(root: &Path, command: TaskCommand) -> anyhow::Result<TaskReply> {
 }
 
 fn list(tasks: &[TaskView]) -> String {
+    if tasks.is_empty() {
+        return "no tasks: people ask the assistant for them, and `longshore tasks add` makes one; `--all` lists those that are over".into();
+    }
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
@@ -222,7 +224,7 @@ fn run_list(runs: &[RunView]) -> String {
         })
         .collect();
     if rows.is_empty() {
-        return "no runs yet".into();
+        return "no runs yet: `longshore tasks run-now ID` makes one".into();
     }
     table(&["SCHEDULED FOR", "STARTED", "ENDED", "OUTCOME", "RESULT"], &rows)
 }
@@ -323,5 +325,6 @@ mod tests {
         ];
         let tasks = [task("task-1-abc", TaskStatus::Active), task("morning", TaskStatus::Paused)];
         insta::assert_snapshot!("tasks", format!("{}\n{}", list(&tasks), whole(&tasks[0], &runs)));
+        insta::assert_snapshot!("no_tasks", format!("{}\n{}", list(&[]), run_list(&[])));
     }
 }

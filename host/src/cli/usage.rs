@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use jiff::Span;
 use jiff::civil::Date;
@@ -48,6 +48,12 @@ pub(super) fn usage(args: &UsageArgs, root: &Path) -> anyhow::Result<Ending> {
     let rows = read_since(&root.join(store::FILE), from.min(month_of(today)))?;
     let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
     let groups = load(&bytes, &Groups::default()).groups;
+    if let Some(group) = &args.group
+        && groups.by_id(group).is_none()
+        && rows.iter().all(|row| row.account.group != *group)
+    {
+        bail!("there is no group `{group}`; `longshore groups` lists them");
+    }
     let prices = PriceFile::new(root);
     prices.look();
     let report = report(&rows, &groups, today, from, args.group.as_ref());
@@ -170,7 +176,7 @@ fn report(rows: &[Row], groups: &Groups, today: Date, from: Date, only: Option<&
 
 fn render(report: &Report) -> String {
     let mut text = if report.rows.is_empty() {
-        format!("nothing was used from {} to {}\n", report.from, report.today)
+        format!("nothing was used from {} to {}: `--days N` looks further back\n", report.from, report.today)
     } else {
         let mut rows: Vec<Vec<String>> = report
             .rows
@@ -259,6 +265,9 @@ mod tests {
         insta::assert_snapshot!("usage", render(&example(None)));
         insta::assert_snapshot!("usage_json", serde_json::to_string_pretty(&example(Some("b"))).unwrap());
         let nothing = report(&[], &Groups::default(), Date::MIN, Date::MIN, None);
-        assert_eq!(render(&nothing), "nothing was used from -009999-01-01 to -009999-01-01\n");
+        assert_eq!(
+            render(&nothing),
+            "nothing was used from -009999-01-01 to -009999-01-01: `--days N` looks further back\n"
+        );
     }
 }

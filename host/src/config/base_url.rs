@@ -43,6 +43,12 @@ impl BaseUrl {
         Self::https("auth.openai.com", "/oauth/token")
     }
 
+    /// A collector of spans on this machine, at its usual port.
+    #[must_use]
+    pub fn collector() -> Self {
+        Self { scheme: Scheme::HTTP, authority: Authority::from_static("localhost:4318"), path: String::new() }
+    }
+
     fn https(host: &'static str, path: &str) -> Self {
         Self { scheme: Scheme::HTTPS, authority: Authority::from_static(host), path: path.to_owned() }
     }

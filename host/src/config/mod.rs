@@ -7,10 +7,13 @@
 mod base_url;
 mod credential;
 mod dotenv;
+pub mod edit;
+mod metrics;
 mod parse;
 mod secret;
 #[cfg(test)]
 mod tests;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -72,18 +75,34 @@ pub struct Config {
     /// `EGRESS_RESOLVER`: the name server that is asked for the hosts that agents' tools want to reach; the
     /// system's own way if unset.
     pub egress_resolver: Option<SocketAddr>,
+    /// `METRICS`: the loopback address at which the host's counts are served; nothing listens if unset.
+    pub metrics: Option<SocketAddr>,
     /// `CHANNELS`: the ways to people, in the operator's order; never empty, no name twice.
     pub channels: Vec<ChannelSetting>,
     /// `RETENTION_DAYS`: how long what is finished is kept; `None` for ever.
     pub retention: Option<Duration>,
-    /// `LOG_LEVEL`.
-    pub log_level: LevelFilter,
+    /// What is logged.
+    pub log: LogSettings,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where spans are sent to, by OTLP over HTTP; nowhere if unset.
+    pub otlp_endpoint: Option<BaseUrl>,
     /// How to reach Anthropic's API.
     pub claude: ClaudeAccess,
     /// How to reach `OpenAI`'s API.
     pub codex: CodexAccess,
     /// What is probably a mistake and stops nothing.
     pub warnings: Vec<ConfigWarning>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `LOG_LEVEL`: up to which level on stderr.
+    pub level: LevelFilter,
+    /// `LOG_FILE_LEVEL`: up to which level in the record under `data/logs/`; never `trace`, which has what people
+    /// say.
+    pub record_level: LevelFilter,
+    /// `LOG_FILE_MAX_MB`: how large the record may be, all of its files together.
+    pub record_bytes: u64,
 }
 
 /// One channel of `CHANNELS`.

@@ -10,12 +10,13 @@ use jiff::tz::TimeZone;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, credential,
+    BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, LogSettings,
+    credential, metrics,
 };
 use crate::container::LinkKind;
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 28] = [
+pub(super) const KEYS: [&str; 32] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
     "BROKER_LINK",
@@ -34,6 +35,10 @@ pub(super) const KEYS: [&str; 28] = [
     "CHANNELS",
     "RETENTION_DAYS",
     "LOG_LEVEL",
+    "LOG_FILE_LEVEL",
+    "LOG_FILE_MAX_MB",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    metrics::KEY,
     credential::ANTHROPIC_API_KEY,
     credential::ANTHROPIC_AUTH_TOKEN,
     credential::CLAUDE_CODE_OAUTH_TOKEN,
@@ -160,10 +165,12 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
             .unwrap_or_else(|| "/stop".to_owned()),
         max_messages_per_prompt: settings.count("MAX_MESSAGES_PER_PROMPT", 200, 10_000),
         egress_resolver: egress_resolver(&mut settings),
+        metrics: metrics::address(&mut settings),
         time_zone: time_zone(&mut settings),
         channels: channels(&mut settings),
         retention: retention(&mut settings),
-        log_level: log_level(&mut settings),
+        log: log(&mut settings),
+        otlp_endpoint: base_url(&mut settings, "OTEL_EXPORTER_OTLP_ENDPOINT", &BaseUrl::collector()),
         claude: ClaudeAccess {
             credential: credential::claude(&mut settings),
             base_url: base_url(&mut settings, "ANTHROPIC_BASE_URL", &BaseUrl::anthropic()),
@@ -251,24 +258,30 @@ fn retention(settings: &mut Settings<'_>) -> Option<Duration> {
     (days > 0).then(|| Duration::from_millis(days * DAY))
 }
 
-fn log_level(settings: &mut Settings<'_>) -> LevelFilter {
-    let Some(text) = settings.get("LOG_LEVEL") else { return LevelFilter::INFO };
-    match text.to_ascii_lowercase().as_str() {
-        "off" => LevelFilter::OFF,
-        "error" => LevelFilter::ERROR,
-        "warn" => LevelFilter::WARN,
-        "info" => LevelFilter::INFO,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => {
-            settings.refuse(ConfigProblem::new(
-                "LOG_LEVEL",
-                format!("is `{}`", shown(text)),
-                "write `off`, `error`, `warn`, `info`, `debug` or `trace`",
-            ));
-            LevelFilter::INFO
-        }
+fn log(settings: &mut Settings<'_>) -> LogSettings {
+    let write = "`off`, `error`, `warn`, `info`, `debug` or `trace`";
+    let level = log_level(settings, "LOG_LEVEL", LevelFilter::INFO, LevelFilter::TRACE, write);
+    let write = "`off`, `error`, `warn`, `info` or `debug`";
+    let record_level = log_level(settings, "LOG_FILE_LEVEL", LevelFilter::DEBUG, LevelFilter::DEBUG, write);
+    let record_bytes = settings.number("LOG_FILE_MAX_MB", 64, 8..=1024 * 1024, " (MiB)") * 1024 * 1024;
+    LogSettings { level, record_level, record_bytes }
+}
+
+fn log_level(
+    settings: &mut Settings<'_>,
+    key: &str,
+    default: LevelFilter,
+    most: LevelFilter,
+    write: &str,
+) -> LevelFilter {
+    let Some(text) = settings.get(key) else { return default };
+    // Numbers are levels to the parser, and to nobody else.
+    let words = text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if let Some(level) = text.parse().ok().filter(|level| words && *level <= most) {
+        return level;
     }
+    settings.refuse(ConfigProblem::new(key, format!("is `{}`", shown(text)), format!("write {write}")));
+    default
 }
 
 fn base_url(settings: &mut Settings<'_>, key: &str, example: &BaseUrl) -> Option<BaseUrl> {

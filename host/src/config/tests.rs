@@ -52,7 +52,8 @@ fn nothing_set_is_a_usable_configuration() {
     assert_eq!(config.time_zone, TimeZone::UTC);
     assert_eq!(config.channels, [ChannelSetting::Console]);
     assert_eq!(config.retention, Some(Duration::from_secs(90 * 24 * 3600)));
-    assert_eq!(config.log_level, LevelFilter::INFO);
+    assert_eq!((config.log.level, config.log.record_level), (LevelFilter::INFO, LevelFilter::DEBUG));
+    assert_eq!((config.log.record_bytes, config.otlp_endpoint), (64 << 20, None));
     assert_eq!(config.claude, ClaudeAccess::default());
     assert_eq!(config.codex, CodexAccess::default());
     assert!(config.warnings.is_empty());
@@ -95,6 +96,7 @@ fn every_problem_is_reported_at_once_with_what_to_write() {
         ("CHANNEL_SMS", "   "),
         ("RETENTION_DAYS", "6"),
         ("LOG_LEVEL", "verbose"),
+        ("LOG_FILE_LEVEL", "trace"),
         ("ANTHROPIC_API_KEY", "sk hidden"),
         ("ANTHROPIC_AUTH_TOKEN", "hidden\u{1}"),
         ("CLAUDE_CODE_OAUTH_TOKEN", "hidden\n"),
@@ -242,7 +244,7 @@ fn the_process_environment_wins_for_known_settings_only() {
     let config = load(Some(file), &env).unwrap();
     assert_eq!(config.assistant_name, "Env");
     assert_eq!(config.container_image, "image:1");
-    assert_eq!(config.log_level, LevelFilter::DEBUG);
+    assert_eq!(config.log.level, LevelFilter::DEBUG);
     assert!(config.warnings.is_empty());
 }
 

@@ -6,6 +6,7 @@
 //! image that is current is recognised and kept.
 
 pub mod progress;
+pub mod pull;
 pub mod recipe;
 pub mod runner;
 

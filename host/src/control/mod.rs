@@ -2,13 +2,18 @@
 //!
 //! One JSON object a line each way. The socket is mode 0600: who may open it is the operator.
 
+pub mod activity;
 pub mod client;
+mod look;
+mod outbox;
 pub mod server;
 pub mod tasks;
 
+use self::activity::{Activity, HostState, LastTurn, NextTask, Queue, ResidentStatus};
 use longshore_protocol::{GroupId, ProviderKind};
 use serde::{Deserialize, Serialize};
 
+use crate::deliver::desk::{OutboxCommand, OutboxReply};
 use crate::groups::{Group, Problem};
 use crate::schedule::desk::{TaskCommand, TaskReply};
 
@@ -31,6 +36,8 @@ pub enum Request {
     },
     /// Answered by `status`.
     Status,
+    /// Answered by `metrics`.
+    Metrics,
     /// Stop what a group's agent does: answered by `stopped`.
     Stop {
         /// The group's folder or name.
@@ -40,6 +47,16 @@ pub enum Request {
     Tasks {
         /// What.
         command: TaskCommand,
+    },
+    /// Something about the outbox: answered by `outbox`.
+    Outbox {
+        /// What.
+        command: OutboxCommand,
+    },
+    /// What becomes of rows of the outbox: answered by `delivery` whenever it changes, until all have ended.
+    Follow {
+        /// The rows, 1,000 at most.
+        rows: Vec<i64>,
     },
 }
 
@@ -103,6 +120,11 @@ pub enum Response {
     },
     /// How the host is.
     Status(Box<Status>),
+    /// Everything that the host counts.
+    Metrics {
+        /// In Prometheus's text format.
+        text: String,
+    },
     /// What there was to stop.
     Stopped {
         /// It.
@@ -113,11 +135,35 @@ pub enum Response {
         /// It.
         reply: TaskReply,
     },
+    /// What was asked about the outbox.
+    Outbox {
+        /// It.
+        reply: OutboxReply,
+    },
+    /// What has become of rows so far.
+    Delivery {
+        /// They.
+        rows: Vec<RowView>,
+    },
     /// The request cannot be served.
     Error {
         /// What is wrong and what to do.
         message: String,
     },
+}
+
+/// What has become of a row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowView {
+    /// The row.
+    pub id: i64,
+    /// `pending`, `sent`, `dead`, or `forgotten` when it is too old to be known.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What there was to stop.
@@ -135,6 +181,12 @@ pub enum Stopped {
 /// How the host is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Whether it runs. If not, what only a host knows is 0, empty or absent.
+    #[serde(default)]
+    pub state: HostState,
+    /// What could not be found out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The host's release.
     pub version: String,
     /// Seconds since it was ready.
@@ -145,6 +197,9 @@ pub struct Status {
     pub engine: Result<String, String>,
     /// Every channel with its state.
     pub channels: Vec<ChannelStatus>,
+    /// Who runs and who waits.
+    #[serde(default)]
+    pub queue: Queue,
     /// Every group.
     pub groups: Vec<GroupStatus>,
     /// The generation of the groups file that is applied.
@@ -207,6 +262,10 @@ impl GroupStatus {
             generation: group.generation,
             problem: of_entry.map(ToString::to_string),
             used_today: None,
+            activity: Activity::Idle,
+            last_turn: None,
+            next_task: None,
+            resident: None,
         }
     }
 }
@@ -284,9 +343,21 @@ pub struct GroupStatus {
     /// What is wrong with its entry now, if anything: the host goes on with the last good one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// What it has used of its models today; only a running host says it.
+    /// What it has used of its models today.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_today: Option<UsedToday>,
+    /// What it is at.
+    #[serde(default)]
+    pub activity: Activity,
+    /// Its last turn that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_turn: Option<LastTurn>,
+    /// Its next task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_task: Option<NextTask>,
+    /// Its container, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident: Option<ResidentStatus>,
 }
 
 /// What a group has used of its models on a day of the host's time zone.

@@ -1,10 +1,9 @@
 //! The host's end of the control socket.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use longshore_protocol::GroupId;
 use longshore_protocol::line::{Line, LineBuffer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
@@ -13,8 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::tasks::TaskDoor;
-use super::{ChannelGap, ChannelStatus, Egress, GroupStatus, Petitions, Request, Response, Status, Stopped, UsedToday};
-use crate::broker::egress::Counts;
+use super::{Request, Response, Stopped};
 use crate::channel::console::{self, Console, Heard};
 use crate::clock::Clock;
 use crate::container::ContainerRuntime;
@@ -22,17 +20,17 @@ use crate::container::resident::Residents;
 use crate::deliver::Outbound;
 use crate::groups::Group;
 use crate::groups::watch::Snapshot;
+use crate::metrics::Metrics;
 use crate::senders::Senders;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
 use crate::upkeep::Health;
-use crate::usage::Amount;
 use crate::usage::meter::Meter;
 
 /// How long a waiting message's outcome is not looked at when nothing moved: catches a lost wake.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// Answers on their way to one client.
 const ANSWERS: usize = 256;
 
@@ -56,6 +54,12 @@ pub struct Control {
     pub meter: Arc<Meter>,
     /// The running turns.
     pub stops: Stops,
+    /// What the host counts.
+    pub metrics: Metrics,
+    /// How many groups may run at once.
+    pub slots: usize,
+    /// The database's file.
+    pub database: PathBuf,
     /// The time.
     pub clock: Clock,
     /// The engine.
@@ -140,6 +144,10 @@ impl Session {
                 let status = Box::new(self.control.status().await);
                 self.answer(Response::Status(status)).await
             }
+            Request::Metrics => {
+                let text = self.control.exposition().await;
+                self.answer(Response::Metrics { text }).await
+            }
             Request::Stop { group } => {
                 let stopped = self.control.stop(&group).await?;
                 self.answer(Response::Stopped { stopped }).await
@@ -147,6 +155,14 @@ impl Session {
             Request::Tasks { command } => {
                 let reply = self.control.tasks(command).await?;
                 self.answer(Response::Tasks { reply }).await
+            }
+            Request::Outbox { command } => {
+                let reply = self.control.outbox(command).await?;
+                self.answer(Response::Outbox { reply }).await
+            }
+            Request::Follow { rows } => {
+                tasks.spawn(super::outbox::follow(self.control.clone(), rows, self.answers.clone()));
+                Ok(())
             }
         }
     }
@@ -278,78 +294,5 @@ impl Control {
             Ok(false) => Ok(Stopped::Nothing),
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    fn used_today(&self, group: &GroupId) -> UsedToday {
-        let Amount { requests, tokens, nano_usd, unpriced } = self.meter.used_today(group);
-        UsedToday { requests, tokens: tokens.all(), cost_nano_usd: nano_usd, unpriced_requests: unpriced }
-    }
-
-    async fn status(&self) -> Status {
-        let snapshot = self.groups.borrow().clone();
-        let warm = self.residents.warm();
-        let engine = tokio::time::timeout(Duration::from_secs(3), self.runtime.ping()).await;
-        let counts = self.tasks.mailroom.counts();
-        let (tasks_active, tasks_paused) = self.store.task_counts().await.unwrap_or_default();
-        let (outbox_pending, outbox_dead) = self.store.outbox_counts().await.unwrap_or_default();
-        let sender_problems = self.senders.borrow().problems.clone();
-        Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            uptime_seconds: self.since.elapsed().as_secs(),
-            rehearsal: self.rehearsal,
-            engine: match engine {
-                Ok(ping) => ping.map_err(|error| error.to_string()),
-                Err(_) => Err("the container engine does not answer: no reply in 3 s".into()),
-            },
-            channels: self.outbound.links().into_iter().map(channel_status).collect(),
-            groups: snapshot
-                .groups
-                .iter()
-                .map(|group| GroupStatus {
-                    warm: warm.contains(&group.id),
-                    egress: egress(group, self.residents.egress_counts(&group.id)),
-                    used_today: Some(self.used_today(&group.id)),
-                    ..GroupStatus::of(group, &snapshot.problems, &self.assistant)
-                })
-                .collect(),
-            groups_generation: snapshot.generation,
-            problems: snapshot.problems.iter().map(ToString::to_string).collect(),
-            sender_problems,
-            refused_mounts: self.residents.refused_mounts().await,
-            outbox_pending,
-            outbox_dead,
-            petitions: Petitions { granted: counts.granted, refused: counts.refused, unreadable: counts.unreadable },
-            tasks_active,
-            tasks_paused,
-            database_checked_at: self.health.checked_at().map(|at| at.to_string()),
-            database_damage: self.health.damage(),
-        }
-    }
-}
-
-fn egress(group: &Group, counts: Counts) -> Egress {
-    let Counts { connections, refused, bytes } = counts;
-    Egress { connections, refused, bytes, ..Egress::of(group) }
-}
-
-fn channel_status((name, link): (String, crate::deliver::Link)) -> ChannelStatus {
-    let state = match link.state {
-        None => "starting".into(),
-        // The wire name of the state; it is a plain string by its derive.
-        Some(state) => {
-            serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-        }
-    };
-    let seconds = |time: Timestamp| format!("{time:.0}");
-    ChannelStatus {
-        name,
-        state,
-        detail: link.detail,
-        down_since: link.down_since.map(seconds),
-        last_gap: link.last_gap.map(|gap| ChannelGap {
-            from: seconds(gap.from),
-            until: seconds(gap.until),
-            seconds: gap.seconds(),
-        }),
     }
 }

@@ -52,7 +52,7 @@ async fn delivered(chats: usize, rows: usize, ends: Ends) -> Vec<(String, String
         }
     }
     let platform = Arc::new(Platform::default());
-    let outbound = Outbound::new(vec![platform.clone()], store.clone());
+    let outbound = Outbound::new(vec![platform.clone()], store.clone(), Metrics::default());
     let stop = Stop::new();
     let begin = Instant::now();
     if ends == Ends::AtOnce {

@@ -241,7 +241,7 @@ fn start_watcher(path: &Path, told: mpsc::Sender<()>) -> notify::Result<Recommen
 }
 
 fn look<D: Document>(path: &Path, previous: &D::Snapshot, published: Option<&Fingerprint>) -> Look<D::Snapshot> {
-    let reading = read(path);
+    let reading = read(path, MAX_BYTES);
     let fingerprint = fingerprint(&reading);
     let stamp = match &reading {
         Ok(Reading::Content { metadata, .. }) => Some(Stamp::of(metadata)),

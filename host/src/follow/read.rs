@@ -1,11 +1,9 @@
-//! Reads the file whole: bounded, and never stuck on something that is no file.
+//! Reads a file whole: bounded, and never stuck on something that is no file.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-
-use super::MAX_BYTES;
 
 /// What is at the file's path.
 #[derive(Debug)]
@@ -40,8 +38,8 @@ impl Stamp {
     }
 }
 
-/// Reads what is there now.
-pub(crate) fn read(path: &Path) -> io::Result<Reading> {
+/// Reads what is there now, up to so many bytes and one more.
+pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Reading> {
     // Without waiting: opening a FIFO would last until somebody writes to it.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -53,7 +51,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Reading> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(MAX_BYTES));
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(limit));
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Reading::Content { bytes, metadata: Box::new(metadata) })
 }

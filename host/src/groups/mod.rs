@@ -29,7 +29,6 @@ use longshore_protocol::{GroupId, ProviderKind, ProviderSettings};
 pub use self::entry::{ApprovalPolicy, AuthMethod, CodexTools, Credentials, Egress, Entry, Network};
 pub use self::load::{Loaded, load};
 pub use self::problem::{Effect, Position, Problem};
-pub(crate) use self::syntax::strict as strict_json;
 
 use crate::broker::egress::rules::Rules;
 use crate::usage::budget::Budget;

@@ -31,6 +31,13 @@ pub struct Position {
     pub column: usize,
 }
 
+impl Position {
+    /// Of a byte of a text.
+    pub(crate) fn of(text: &str, offset: usize) -> Self {
+        Locator::new(text).at(offset)
+    }
+}
+
 /// What follows from a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -163,7 +170,7 @@ impl Findings {
     /// The problems in the order of the text. `kept` tells whether a chat is still served by an earlier version.
     pub(crate) fn into_problems(mut self, text: &str, kept: impl Fn(&str) -> bool) -> Vec<Problem> {
         self.listed.sort_by_key(|finding| finding.offset);
-        let mut locator = Locator { text, offset: 0, position: Position { line: 1, column: 1 } };
+        let mut locator = Locator::new(text);
         let mut problems: Vec<Problem> = self
             .listed
             .into_iter()
@@ -191,7 +198,11 @@ struct Locator<'a> {
     position: Position,
 }
 
-impl Locator<'_> {
+impl<'a> Locator<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, offset: 0, position: Position { line: 1, column: 1 } }
+    }
+
     fn at(&mut self, offset: usize) -> Position {
         let end = self.text.floor_char_boundary(offset);
         for character in self.text.get(self.offset..end).unwrap_or_default().chars() {

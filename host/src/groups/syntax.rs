@@ -70,7 +70,7 @@ pub(crate) fn parse(text: &str) -> Result<Object<'_>, SyntaxError> {
 
 /// The value that a file holds; `None` for an empty one.
 pub(crate) fn value(text: &str) -> Result<Option<Value<'_>>, SyntaxError> {
-    check_depth(text)?;
+    check_depth(text, MAX_DEPTH)?;
     let collect = CollectOptions::default();
     let parsed = parse_to_ast(text, &collect, &strict())
         .map_err(|error| SyntaxError { offset: error.range().start, text: sentence(error.kind()) })?;
@@ -80,7 +80,8 @@ pub(crate) fn value(text: &str) -> Result<Option<Value<'_>>, SyntaxError> {
     Ok(Some(value))
 }
 
-fn check_depth(text: &str) -> Result<(), SyntaxError> {
+/// Whether brackets nest no deeper than that, whatever is between them.
+pub(crate) fn check_depth(text: &str, limit: usize) -> Result<(), SyntaxError> {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for (offset, byte) in text.bytes().enumerate() {
         match byte {
@@ -89,7 +90,7 @@ fn check_depth(text: &str) -> Result<(), SyntaxError> {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > limit {
                     return Err(SyntaxError { offset, text: "nested deeper than anything in this file".to_owned() });
                 }
             }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use longshore_protocol::GroupId;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::state::{Action, Event, GroupQueue, Next};
@@ -26,6 +27,9 @@ pub struct Wakes(Arc<Pending>);
 struct Pending {
     groups: Mutex<BTreeSet<GroupId>>,
     notify: Notify,
+    /// How often somebody asked for a sign of life, and up to which of them the dispatcher gave one.
+    asked: AtomicU64,
+    answered: watch::Sender<u64>,
 }
 
 impl Wakes {
@@ -35,8 +39,19 @@ impl Wakes {
         self.0.notify.notify_one();
     }
 
+    /// Returns once the dispatcher has come round to looking for wakes; never while it hangs.
+    pub async fn pulse(&self) {
+        let mut answered = self.0.answered.subscribe();
+        let asked = self.0.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.notify.notify_one();
+        // The sender is in `self`.
+        let _ = answered.wait_for(|answered| *answered >= asked).await;
+    }
+
     async fn next(&self) -> BTreeSet<GroupId> {
         loop {
+            let asked = self.0.asked.load(Ordering::SeqCst);
+            self.0.answered.send_if_modified(|answered| std::mem::replace(answered, asked) != asked);
             let groups = std::mem::take(&mut *self.0.groups.lock().unwrap_or_else(PoisonError::into_inner));
             if !groups.is_empty() {
                 return groups;
@@ -50,6 +65,7 @@ impl Wakes {
 #[derive(Debug)]
 pub struct GroupSlot {
     group: GroupId,
+    granted: Instant,
     ended: mpsc::UnboundedSender<Event>,
     next: Next,
 }
@@ -59,6 +75,12 @@ impl GroupSlot {
     #[must_use]
     pub fn group(&self) -> &GroupId {
         &self.group
+    }
+
+    /// For how long it has been held.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.granted.elapsed()
     }
 
     /// Gives the slot back and says when to look at the group again. Without it, at once.
@@ -83,6 +105,8 @@ pub trait Work: Send + Sync + 'static {
     fn panicked(&self, group: GroupId) -> BoxFuture<'static, ()>;
     /// The groups that have something to do.
     fn waiting(&self) -> BoxFuture<'static, Vec<GroupId>>;
+    /// So many groups run now, and so many wait for a slot.
+    fn load(&self, _running: usize, _waiting: usize) {}
 }
 
 /// Runs the queue until told to stop, then waits for the running turns.
@@ -106,13 +130,14 @@ pub async fn dispatch(work: Arc<dyn Work>, wakes: Wakes, concurrent: NonZeroUsiz
             for action in queue.handle(event, clock.now()) {
                 match action {
                     Action::Grant(group) => {
-                        let slot = GroupSlot { group, ended: ended.clone(), next: Next::More };
+                        let slot = GroupSlot { group, granted: Instant::now(), ended: ended.clone(), next: Next::More };
                         running.spawn(guarded(work.clone(), slot));
                     }
                     Action::WakeAt(at) => wake_at = Some(at),
                 }
             }
         }
+        work.load(queue.running(), queue.waiting());
     }
     while running.join_next().await.is_some() {}
 }

@@ -147,7 +147,11 @@ impl Desk {
         let shown = |reply| Served { reply, touched: None, woken: None };
         match command {
             TaskCommand::List { group, all } => {
-                let tasks = self.store.tasks(TaskFilter { group, ended: all, limit: None }).await.map_err(said)?;
+                let filter = TaskFilter { group: group.clone(), ended: all, limit: None };
+                let tasks = self.store.tasks(filter).await.map_err(said)?;
+                if let Some(group) = group.filter(|group| tasks.is_empty() && self.groups.by_id(group).is_none()) {
+                    return Err(self.no_group(&group));
+                }
                 Ok(shown(TaskReply::Tasks { tasks: tasks.iter().map(view).collect() }))
             }
             TaskCommand::Show { id, runs } => {
@@ -177,13 +181,13 @@ impl Desk {
         }
     }
 
+    fn no_group(&self, wanted: &GroupId) -> String {
+        let known: Vec<String> = self.groups.iter().map(|group| format!("`{}`", group.id)).collect();
+        format!("there is no group `{wanted}`; there are {}", known.join(", "))
+    }
+
     async fn add(&self, group: &GroupId, wish: ScheduleTask) -> Result<Served, String> {
-        let known = || self.groups.iter().map(|group| format!("`{}`", group.id)).collect::<Vec<_>>().join(", ");
-        let owner = self
-            .groups
-            .by_id(group)
-            .cloned()
-            .ok_or_else(|| format!("there is no group `{group}`; there are {}", known()))?;
+        let owner = self.groups.by_id(group).cloned().ok_or_else(|| self.no_group(group))?;
         let id = wish.id.clone().unwrap_or_else(|| task_id(self.at.now));
         let (at, task) = (self.at.clone(), id.clone());
         let decide = move |existing: Option<Task>, count| {

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use longshore_protocol::GroupId;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::Changed;
 use super::firing::{concerns, firing, review};
@@ -15,6 +16,7 @@ use super::request::Circumstances;
 use crate::clock::Clock;
 use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
+use crate::metrics::Metrics;
 use crate::queue::dispatch::Wakes;
 use crate::stop::Stop;
 use crate::store::tasks::Fired;
@@ -37,6 +39,8 @@ pub struct Scheduler {
     pub snapshots: Snapshots,
     /// Told when a task changes.
     pub changed: Changed,
+    /// Told how late tasks were fired.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
     /// The zone for groups that name none.
@@ -88,7 +92,8 @@ impl Scheduler {
             done.reviewed = Some(snapshot.generation);
         }
         let now = self.clock.now();
-        let fired = self.fire(snapshot, now).await?;
+        let span = tracing::info_span!("schedule", runs = tracing::field::Empty);
+        let fired = self.fire(snapshot, now).instrument(span).await?;
         let sweep = now.saturating_add(SWEEP).unwrap_or(Timestamp::MAX);
         Ok(fired.next.map_or(sweep, |next| next.min(sweep)))
     }
@@ -97,11 +102,13 @@ impl Scheduler {
         let at = self.circumstances(now);
         let groups = snapshot.groups.clone();
         let fired = self.store.fire(now, move |task, next_run| firing(task, next_run, &groups, &at)).await?;
+        fired.due.iter().for_each(|due| self.metrics.fired(*due, now));
         for group in &fired.groups {
             self.wakes.wake(group.clone());
             self.snapshots.mark(group);
         }
         if fired.runs + fired.left_out > 0 {
+            tracing::Span::current().record("runs", fired.runs);
             tracing::info!(runs = fired.runs, left_out = fired.left_out, "tasks fired");
         }
         Ok(fired)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Senders;
 use crate::follow::read::{Reading, read};
-use crate::follow::{Document, Follow, Found, Loaded};
+use crate::follow::{Document, Follow, Found, Loaded, MAX_BYTES};
 use crate::strict::Mistake;
 
 /// Follows the sender allowlist.
@@ -49,7 +49,7 @@ impl Senders {
     #[must_use]
     pub fn at_start(path: &Path) -> Self {
         let none = Self::default();
-        let found = read(path);
+        let found = read(path, MAX_BYTES);
         let found = match &found {
             Ok(Reading::Content { bytes, .. }) => Found::Content(bytes),
             Ok(Reading::Missing) => Found::Missing,

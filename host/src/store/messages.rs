@@ -221,7 +221,8 @@ impl Store {
     }
 }
 
-fn record(connection: &Connection, message: &NewMessage) -> rusqlite::Result<Recorded> {
+/// Stores a message, once.
+pub(super) fn record(connection: &Connection, message: &NewMessage) -> rusqlite::Result<Recorded> {
     touch(connection, &message.chat, &message.channel, None, message.is_group, message.received_at)?;
     let inserted = connection
         .prepare_cached(

@@ -35,6 +35,10 @@ pub struct OutboxHead {
     pub channel: Option<String>,
     /// What to send.
     pub message: OutboundMessage,
+    /// The turn that said it.
+    pub turn: Option<String>,
+    /// When it was written.
+    pub created_at: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
     /// Not to be tried before.
@@ -71,7 +75,8 @@ impl Store {
     pub async fn outbox_heads(&self, chats: Vec<String>) -> Result<Vec<OutboxHead>, StoreError> {
         self.read(move |connection| {
             let mut query = connection.prepare_cached(
-                "SELECT o.id, o.chat, o.text, o.message_id, o.reply_to, o.attempts, o.not_before, c.channel
+                "SELECT o.id, o.chat, o.text, o.message_id, o.reply_to, o.attempts, o.not_before, c.channel, o.turn,
+                    o.created_at
                  FROM outbox o LEFT JOIN chats c ON c.chat = o.chat
                  WHERE o.chat = ?1 AND o.state = 'pending' ORDER BY o.id LIMIT 1",
             )?;
@@ -138,7 +143,7 @@ impl Store {
             .await
     }
 
-    /// How many rows wait and how many were given up.
+    /// How many rows wait, and how many were given up and nobody dropped.
     ///
     /// # Errors
     /// What the store says.
@@ -146,7 +151,7 @@ impl Store {
         self.read(|connection| {
             connection.query_row(
                 "SELECT (SELECT count(*) FROM outbox WHERE state = 'pending'),
-                        (SELECT count(*) FROM outbox WHERE state = 'dead')",
+                        (SELECT count(*) FROM outbox WHERE state = 'dead' AND told <> 2)",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
@@ -167,6 +172,8 @@ fn head(row: &Row<'_>) -> rusqlite::Result<OutboxHead> {
         attempts: row.get(5)?,
         not_before: row.get::<_, Option<i64>>(6)?.map(timestamp),
         channel: row.get(7)?,
+        turn: row.get(8)?,
+        created_at: timestamp(row.get(9)?),
     })
 }
 

@@ -22,13 +22,14 @@ const OPEN_TURNS: &str = "SELECT t.group_id, t.chat, t.state, t.attempt, t.not_b
 /// from the row with the minimum.
 const UNSENT: &str = "SELECT chat, count(*), created_at, attempts, not_before, error, min(id) FROM outbox
     WHERE state = 'pending' GROUP BY chat ORDER BY created_at LIMIT ?1";
-/// A text whose first piece is dead is one dead letter, and not one for each of its pieces.
-const DEAD: &str = "SELECT chat, id, attempts, error, ended_at FROM outbox o
-    WHERE state = 'dead' AND ended_at >= ?2
-        AND NOT EXISTS (SELECT 1 FROM outbox first WHERE first.id = o.part_of AND first.state = 'dead')
-    ORDER BY id DESC LIMIT ?1";
+/// A text of which pieces are dead is one dead letter, with the first of them: SQLite takes bare columns from it.
+const DEAD: &str = "SELECT chat, min(id), attempts, error, ended_at FROM outbox
+    WHERE state = 'dead' AND told <> 2 AND ended_at >= ?2 GROUP BY ifnull(part_of, id) ORDER BY min(id) DESC LIMIT ?1";
 const PAUSED: &str = "SELECT id, group_id, paused_because FROM tasks
     WHERE status = 'paused' AND paused_because <> 'asked for' ORDER BY group_id, id LIMIT ?1";
+const ACTIVE: &str = "SELECT id, group_id, due_at FROM tasks
+    WHERE status = 'active' AND due_at IS NOT NULL ORDER BY due_at LIMIT ?1";
+const NEWEST: &str = "SELECT max(received_at) FROM messages WHERE seq = (SELECT max(seq) FROM messages)";
 
 /// Everything of an installation that has not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +44,10 @@ pub struct Unfinished {
     pub dead: Vec<DeadLetter>,
     /// Tasks that the host itself has paused.
     pub paused: Vec<PausedTask>,
+    /// Tasks that wait for their time, those that are due first.
+    pub active: Vec<ActiveTask>,
+    /// When the newest message came.
+    pub newest_message: Option<Timestamp>,
 }
 
 /// Messages of a chat that wake its group and have no turn yet.
@@ -126,6 +131,17 @@ pub struct PausedTask {
     pub because: String,
 }
 
+/// A task that waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveTask {
+    /// The task.
+    pub id: String,
+    /// Its group's folder.
+    pub group: String,
+    /// When it is to run.
+    pub due_at: Timestamp,
+}
+
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inspection {
@@ -183,6 +199,10 @@ pub fn inspect(file: &Path, dead_since: Timestamp) -> Result<Inspection, StoreEr
         paused: rows(connection, PAUSED, params![LIMIT], |row| {
             Ok(PausedTask { id: row.get(0)?, group: row.get(1)?, because: row.get(2)? })
         })?,
+        active: rows(connection, ACTIVE, params![LIMIT], |row| {
+            Ok(ActiveTask { id: row.get(0)?, group: row.get(1)?, due_at: timestamp(row.get(2)?) })
+        })?,
+        newest_message: connection.query_row(NEWEST, [], |row| row.get::<_, Option<i64>>(0))?.map(timestamp),
     })))
 }
 

@@ -11,6 +11,7 @@ use super::run::{TurnRunner, attempt_of};
 use crate::channel::chunk::chunk;
 use crate::container::RuntimeError;
 use crate::groups::Group;
+use crate::metrics::TurnOutcome;
 use crate::phrases;
 use crate::queue::state::Next;
 use crate::schedule::failure::{AfterFailure, after_failure};
@@ -29,32 +30,35 @@ impl TurnRunner {
         verdict: Verdict,
         elapsed_ms: u64,
     ) -> Result<Next, StoreError> {
+        let (outcome, code) = counted(&verdict);
+        self.metrics.turn_ends(group.provider, outcome, code);
+        mark(outcome, code);
         let wait = |after| self.later(spread(&turn.id, turn.attempt, after));
         let (end, next) = match verdict {
             Verdict::Settled | Verdict::SettledSilently => {
-                tracing::info!(elapsed_ms, "turn settled");
+                tracing::info!(step = "end", elapsed_ms, "turn settled");
                 (EndTurn::Settled, Next::More)
             }
             Verdict::Stopped => {
-                tracing::info!(elapsed_ms, "turn stopped");
+                tracing::info!(step = "end", elapsed_ms, "turn stopped");
                 (EndTurn::Stopped, Next::More)
             }
             Verdict::Retry { failure, after } => {
                 let at = wait(after);
-                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn failed; it is tried again");
+                tracing::warn!(step = "retry", elapsed_ms, code = %failure.code, reason = %failure.message, %at, "turn failed; it is tried again");
                 (EndTurn::Retry { failure, at: Some(at), counted: true, forget_session: false }, Next::After(at))
             }
             Verdict::Postpone { failure, after } => {
                 let at = wait(after);
-                tracing::warn!(elapsed_ms, code = %failure.code, message = %failure.message, %at, "turn waits for its provider's limit");
+                tracing::warn!(step = "retry", elapsed_ms, code = %failure.code, reason = %failure.message, %at, "turn waits for its provider's limit");
                 (self.postpone(group, turn, failure, at).await, Next::After(at))
             }
             Verdict::ForgetSession { failure } => {
-                tracing::info!(code = %failure.code, "the conversation is gone; starting a new one");
+                tracing::info!(step = "retry", code = %failure.code, "the conversation is gone; starting a new one");
                 (EndTurn::Retry { failure, at: None, counted: false, forget_session: true }, Next::More)
             }
             Verdict::GiveUp { failure, spoke } => {
-                tracing::error!(elapsed_ms, code = %failure.code, message = %failure.message, "turn given up");
+                tracing::error!(step = "end", elapsed_ms, code = %failure.code, reason = %failure.message, "turn given up");
                 (self.give_up(group, turn, failure, spoke).await, Next::More)
             }
         };
@@ -71,7 +75,10 @@ impl TurnRunner {
         error: &RuntimeError,
     ) -> Result<Next, StoreError> {
         let failure = match error {
-            RuntimeError::Unavailable(_) => return self.engine_away(turn, error).await,
+            RuntimeError::Unavailable(_) => {
+                self.metrics.turn_ends(group.provider, TurnOutcome::NoEngine, None);
+                return self.engine_away(turn, error).await;
+            }
             RuntimeError::ImageMissing { .. }
             | RuntimeError::ImageProtocol { .. }
             | RuntimeError::GroupImage { .. } => Failure::new("image", FailureKind::Config, error.to_string()),
@@ -86,6 +93,7 @@ impl TurnRunner {
         if refusals == 0 {
             tracing::error!(%error, "no container engine; messages are stored and answered when it is back");
         }
+        tracing::debug!(step = "retry", %error, "the turn waits for the container engine");
         let step = usize::try_from(refusals).unwrap_or(usize::MAX).min(ENGINE_BACKOFF.len() - 1);
         let at = self.later(Duration::from_secs(ENGINE_BACKOFF[step]));
         let failure = Failure::new("container", FailureKind::Transport, error.to_string());
@@ -136,5 +144,27 @@ impl TurnRunner {
 
     pub(super) fn later(&self, wait: Duration) -> Timestamp {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// What became of the turn, on its span.
+fn mark(outcome: TurnOutcome, code: Option<&str>) {
+    let span = tracing::Span::current();
+    span.record("outcome", outcome.name());
+    if let Some(code) = code {
+        span.record("code", code);
+    }
+}
+
+/// As what a verdict is counted.
+fn counted(verdict: &Verdict) -> (TurnOutcome, Option<&str>) {
+    match verdict {
+        Verdict::Settled => (TurnOutcome::Settled, None),
+        Verdict::SettledSilently => (TurnOutcome::Silent, None),
+        Verdict::Stopped => (TurnOutcome::Stopped, None),
+        Verdict::Retry { failure, .. } => (TurnOutcome::Retried, Some(&failure.code)),
+        Verdict::Postpone { failure, .. } => (TurnOutcome::Postponed, Some(&failure.code)),
+        Verdict::ForgetSession { failure } => (TurnOutcome::SessionForgotten, Some(&failure.code)),
+        Verdict::GiveUp { failure, .. } => (TurnOutcome::GaveUp, Some(&failure.code)),
     }
 }

@@ -9,3 +9,4 @@ pub mod recover;
 mod request;
 pub mod run;
 pub mod stops;
+pub mod tally;

@@ -42,7 +42,7 @@ pub async fn recover(runner: &TurnRunner, group: Option<&GroupId>) -> Result<usi
         } else {
             EndTurn::Retry { failure, at: None, counted: true, forget_session: false }
         };
-        tracing::warn!(turn = %turn.id, said, attempt = turn.attempt, "an interrupted turn was recovered");
+        tracing::warn!(step = "retry", turn = %turn.id, group = %turn.group, said, attempt = turn.attempt, "an interrupted turn was recovered");
         runner.store.end_turn(turn.id.clone(), end, runner.clock.now()).await?;
     }
     Ok(interrupted.len())

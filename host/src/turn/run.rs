@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::tz::TimeZone;
-use longshore_protocol::{Failure, FailureKind, GroupId, RunnerCommand, RunnerEvent, TurnRequest};
+use longshore_protocol::{Failure, FailureKind, GroupId, RunnerCommand, RunnerEvent, TurnRequest, Usage};
 use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::fold::{Attempt, Effect, Outcome, Said, TurnFold, Verdict, verdict};
 use super::recover::recover;
 use super::stops::{Stoppable, Stops};
+use super::tally::{Noted, Tally};
 use crate::broker::access::SignIn;
 use crate::clock::Clock;
 use crate::container::RuntimeError;
@@ -22,10 +23,11 @@ use crate::groups::watch::Snapshot;
 use crate::ipc::snapshot::Snapshots;
 use crate::ipc::watch::Mailroom;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::queue::dispatch::{GroupSlot, Work};
 use crate::queue::state::Next;
 use crate::schedule::Changed;
-use crate::store::turns::{Begin, BeginTurn, BegunTurn, EndTurn};
+use crate::store::turns::{Begin, BeginTurn, BegunTurn, EndTurn, Subject};
 use crate::store::{Store, StoreError};
 
 /// How much longer than its time limit a turn may take before its container is killed: the runner
@@ -70,6 +72,8 @@ pub struct TurnRunner {
     pub snapshots: Snapshots,
     /// Told when a task changes.
     pub tasks_changed: Changed,
+    /// Told how turns go.
+    pub metrics: Metrics,
     /// How often in a row the engine did not answer.
     pub engine_refusals: std::sync::atomic::AtomicU32,
 }
@@ -109,6 +113,10 @@ impl Work for Arc<TurnRunner> {
             })
         })
     }
+
+    fn load(&self, running: usize, waiting: usize) {
+        self.metrics.queue(running, waiting);
+    }
 }
 
 impl TurnRunner {
@@ -145,8 +153,12 @@ impl TurnRunner {
                 Ok(Next::More)
             }
             Begin::Turn(turn) => {
+                if turn.attempt == 1 {
+                    self.metrics.turn_begins(turn.since, self.clock.now());
+                }
                 let span = tracing::info_span!(
-                    "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt
+                    "turn", turn = %turn.id, group = %group.id, provider = %group.provider, attempt = turn.attempt,
+                    outcome = tracing::field::Empty, code = tracing::field::Empty
                 );
                 self.run_turn(slot, &group, &turn, &mut stoppable).instrument(span).await
             }
@@ -164,6 +176,11 @@ impl TurnRunner {
         turn: &BegunTurn,
         stoppable: &mut Stoppable,
     ) -> Result<Next, StoreError> {
+        let messages = match &turn.subject {
+            Subject::Messages { messages, omitted } => messages.len() as u64 + omitted,
+            Subject::Task(_) => 0,
+        };
+        tracing::debug!(step = "slot", messages, after_ms = millis(slot.held()), "a turn begins");
         let within_budget = self.residents.within_budget(group).await;
         let allowed = within_budget.and_then(|()| self.residents.sign_in(group));
         let sign_in = match allowed {
@@ -182,8 +199,8 @@ impl TurnRunner {
             Err(error) => return self.not_started(group, turn, &error).await,
         };
         self.engine_refusals.store(0, std::sync::atomic::Ordering::Relaxed);
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let next = self.end(group, turn, verdict, elapsed_ms).await?;
+        self.metrics.turn_took(group.provider, started.elapsed());
+        let next = self.end(group, turn, verdict, millis(started.elapsed())).await?;
         if let Some(resident) = resident {
             self.residents.put_back(slot, resident);
         }
@@ -204,8 +221,7 @@ impl TurnRunner {
         stoppable: &mut Stoppable,
     ) -> Result<Result<(Verdict, Option<Resident>), StoreError>, RuntimeError> {
         let request = self.request(group, turn, sign_in);
-        let mut resident = self.residents.acquire(slot, group, sign_in).await?;
-        tracing::debug!(container = %resident.id(), "turn begins");
+        let mut resident = self.container(slot, group, sign_in).await?;
         // Its folder may have been made just now.
         self.snapshots.mark(&group.id);
         let mut fold = TurnFold::new(turn.id.clone(), attempt_of(turn));
@@ -237,6 +253,21 @@ impl TurnRunner {
         })
     }
 
+    /// The group's container, warm or new.
+    async fn container(&self, slot: &GroupSlot, group: &Group, sign_in: SignIn) -> Result<Resident, RuntimeError> {
+        let span = tracing::info_span!("container", container = tracing::field::Empty, start = tracing::field::Empty);
+        let begun = Instant::now();
+        async {
+            let resident = self.residents.acquire(slot, group, sign_in).await?;
+            let start = if resident.was_warm() { "warm" } else { "cold" };
+            tracing::Span::current().record("container", tracing::field::display(resident.id())).record("start", start);
+            tracing::debug!(step = "container", elapsed_ms = millis(begun.elapsed()), "the container is there");
+            Ok(resident)
+        }
+        .instrument(span)
+        .await
+    }
+
     /// Hands the turn to the runner and follows it to its end. The inner error is that of a container
     /// that cannot serve another turn.
     async fn converse(
@@ -251,7 +282,7 @@ impl TurnRunner {
         if let Err(failure) = resident.command(&RunnerCommand::Turn(Box::new(request))).await {
             return Ok(Err(failure));
         }
-        let mut stopping = false;
+        let (mut stopping, mut tally, begun) = (false, Tally::default(), Instant::now());
         loop {
             let patience = if stopping { STOP_GRACE } else { self.stall_limit };
             let event = tokio::select! {
@@ -268,14 +299,24 @@ impl TurnRunner {
                 () = tokio::time::sleep(patience) => return Ok(Err(stalled(patience))),
             };
             let event = match event {
-                Ok(RunnerEvent::Ready { .. }) => continue,
+                Ok(RunnerEvent::Ready { agent_version, .. }) => {
+                    let elapsed_ms = millis(begun.elapsed());
+                    tracing::debug!(step = "runner", elapsed_ms, release = agent_version, "the runner is ready");
+                    continue;
+                }
                 Ok(event) => event,
                 Err(failure) => return Ok(Err(failure)),
             };
             if matches!(event, RunnerEvent::Finished { .. } | RunnerEvent::Failed { .. }) {
+                let (Tally { texts, characters, tools, troubles }, elapsed_ms) = (tally, millis(begun.elapsed()));
+                tracing::debug!(step = "agent", elapsed_ms, texts, characters, tools, troubles, "the agent is done");
                 self.hear_petitions(fold, group, turn).await?;
             }
             for effect in fold.handle(event) {
+                if tally.texts == 0 && matches!(effect, Effect::Say(_)) {
+                    self.metrics.first_text(group.provider, begun.elapsed());
+                }
+                note(&effect, &mut tally, begun);
                 if let Some(verdict) = self.act(effect, group, turn).await? {
                     return Ok(Ok(verdict));
                 }
@@ -307,11 +348,37 @@ impl TurnRunner {
                 self.store.remember_session(group.id.clone(), group.provider, session, now).await?;
             }
             Effect::Usage(usage) => self.store.add_usage(turn.id.clone(), usage).await?,
-            Effect::Note(note) => tracing::debug!(note, "progress"),
+            Effect::Note(_) => {}
             Effect::End(verdict) => return Ok(Some(verdict)),
         }
         Ok(None)
     }
+}
+
+/// Logs what an event asks for, without anybody's words.
+fn note(effect: &Effect, tally: &mut Tally, begun: Instant) {
+    let elapsed_ms = millis(begun.elapsed());
+    match effect {
+        Effect::Say(text) => {
+            if tally.text(text) {
+                tracing::debug!(step = "text", elapsed_ms, "the agent speaks");
+            }
+        }
+        Effect::Session(_) => tracing::debug!(step = "session", elapsed_ms, "the provider named the conversation"),
+        Effect::Usage(Usage { input_tokens: input, cached_input_tokens: cached, output_tokens: output }) => {
+            tracing::debug!(step = "usage", input, cached, output, "tokens, as the runner counts them");
+        }
+        Effect::Note(note) => match tally.note(note) {
+            Noted::Trouble => tracing::debug!(step = "trouble", note, "the provider has trouble"),
+            // A runner may say what it likes, people's words among it.
+            Noted::Tool | Noted::Other => tracing::trace!(note, "progress"),
+        },
+        Effect::End(_) => {}
+    }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A turn within its time limit of which nothing has been heard for too long.

@@ -19,6 +19,7 @@ use super::price_file::PriceFile;
 use super::{Account, Amount, Reading, Row, month_of};
 use crate::clock::Clock;
 use crate::groups::watch::Snapshot;
+use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::store::{Store, StoreError};
 
@@ -32,6 +33,7 @@ pub struct Meter {
     prices: Arc<PriceFile>,
     clock: Clock,
     time_zone: TimeZone,
+    metrics: Metrics,
     books: Mutex<Books>,
     entered: Notify,
 }
@@ -69,9 +71,10 @@ impl Meter {
         prices: PriceFile,
         clock: Clock,
         time_zone: TimeZone,
+        metrics: Metrics,
     ) -> Arc<Self> {
         let (books, entered, prices) = (Mutex::default(), Notify::new(), Arc::new(prices));
-        Arc::new(Self { store, groups, prices, clock, time_zone, books, entered })
+        Arc::new(Self { store, groups, prices, clock, time_zone, metrics, books, entered })
     }
 
     /// Opens the books with what the store knows of this month, and reads the prices.
@@ -84,8 +87,9 @@ impl Meter {
         prices: PriceFile,
         clock: Clock,
         time_zone: TimeZone,
+        metrics: Metrics,
     ) -> Result<Arc<Self>, StoreError> {
-        let meter = Self::empty(store, groups, prices, clock, time_zone);
+        let meter = Self::empty(store, groups, prices, clock, time_zone, metrics);
         let day = meter.today();
         let rows = meter.store.usage_since(month_of(day)).await?;
         *meter.books() = Books { day, spent: spent(&rows, day), unwritten: HashMap::new() };
@@ -137,6 +141,7 @@ impl Meter {
     /// Enters a request and what its answer used.
     pub fn enter(&self, group: &GroupId, provider: ProviderKind, Reading { model, tokens }: Reading) {
         let cost = self.prices.table().prices.cost(&model, &tokens);
+        self.metrics.used(provider, &tokens, cost);
         let amount = Amount { requests: 1, tokens, nano_usd: cost.unwrap_or(0), unpriced: u64::from(cost.is_none()) };
         let mut books = self.books();
         books.turn_to(self.today());
@@ -183,6 +188,12 @@ impl Meter {
             }
         }
         written
+    }
+
+    /// What the host counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn today(&self) -> Date {

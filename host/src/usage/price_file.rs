@@ -1,12 +1,13 @@
 //! The price table's file: looked at when a request begins, and the last good version stays in use.
 
 use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::prices::{MAX_FILE_BYTES, PriceProblem, Prices, built_in};
+use super::prices::{MAX_FILE_BYTES, Prices, built_in};
+use crate::follow::read::{Reading, Stamp, read};
+use crate::strict::Mistake;
 
 /// The file, under an installation's root.
 pub const FILE: &str = "data/prices.json";
@@ -17,7 +18,7 @@ pub struct PriceTable {
     /// The prices in use: of the last version that was without a mistake.
     pub prices: Arc<Prices>,
     /// What is wrong with the file as it is.
-    pub problems: Vec<PriceProblem>,
+    pub problems: Vec<Mistake>,
 }
 
 /// Follows the file.
@@ -32,9 +33,6 @@ struct Seen {
     stamp: Option<Stamp>,
     table: PriceTable,
 }
-
-/// What changes when a file does: device, inode, size, modified, changed.
-type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl PriceFile {
     /// Of an installation: the prices that the host brings along, until it is looked at.
@@ -52,14 +50,17 @@ impl PriceFile {
 
     /// Reads the file if it has changed. Blocks for as long as the disk does.
     pub fn look(&self) {
-        let stamp = fs::metadata(&self.path).ok().map(|metadata| stamp(&metadata));
+        let stamp = fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.stamp == stamp {
             return;
         }
         // A file that is gone leaves those that the host brings along; one that cannot be used leaves those that are known.
-        let read = if stamp.is_some() { read(&self.path) } else { Ok(b"{\"models\":{}}".to_vec()) };
-        let whole = |error: io::Error| vec![PriceProblem { position: None, path: "$".into(), text: error.to_string() }];
+        let read = read(&self.path, MAX_FILE_BYTES).map(|reading| match reading {
+            Reading::Content { bytes, .. } => bytes,
+            Reading::Missing => b"{\"models\":{}}".to_vec(),
+        });
+        let whole = |error: io::Error| vec![Mistake::of_file(error.to_string())];
         match read.map_err(whole).and_then(|bytes| Prices::parse(&bytes)) {
             Ok(prices) => seen.table = PriceTable { prices: prices.over(built_in()).into(), problems: Vec::new() },
             Err(problems) => {
@@ -71,28 +72,6 @@ impl PriceFile {
         }
         seen.stamp = stamp;
     }
-}
-
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    (
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        (metadata.mtime(), metadata.mtime_nsec()),
-        (metadata.ctime(), metadata.ctime_nsec()),
-    )
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Without waiting: opening a FIFO would last until somebody writes to it.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

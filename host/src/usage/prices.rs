@@ -3,7 +3,6 @@
 //! A model without a price costs nobody knows what, and is shown so.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
@@ -11,7 +10,10 @@ use jsonc_parser::{CollectOptions, parse_to_ast};
 use serde::de::IgnoredAny;
 
 use super::Tokens;
-use crate::groups::{Position, strict_json};
+use crate::groups::Position;
+use crate::groups::problem::shown;
+use crate::groups::syntax::{check_depth, strict};
+use crate::strict::Mistake;
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -51,26 +53,6 @@ struct Price {
     cache_write: u64,
     cached_input: u64,
     output: u64,
-}
-
-/// Something that is wrong with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceProblem {
-    /// Where in the text, if it is a text.
-    pub position: Option<Position>,
-    /// Where in the document: `$.models['x*'].input`.
-    pub path: String,
-    /// What is wrong: a lowercase fragment.
-    pub text: String,
-}
-
-impl fmt::Display for PriceProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Position { line, column }) = self.position {
-            write!(f, "line {line}, column {column}: ")?;
-        }
-        write!(f, "`{}`: {}", self.path, self.text)
-    }
 }
 
 impl Prices {
@@ -113,25 +95,23 @@ impl Prices {
     ///
     /// # Errors
     /// Everything that is wrong with them; nothing of them is used then.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<PriceProblem>> {
-        let whole = |text: String| vec![PriceProblem { position: None, path: "$".to_owned(), text }];
+    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        let whole = |text: String| vec![Mistake::of_file(text)];
         if bytes.len() > MAX_FILE_BYTES {
             return Err(whole(format!("the file has {} bytes and may have {MAX_FILE_BYTES}", bytes.len())));
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| whole("the text is not UTF-8".to_owned()))?;
-        if depth(text) > MAX_DEPTH {
-            return Err(whole("nested deeper than anything in this file".to_owned()));
-        }
+        check_depth(text, MAX_DEPTH).map_err(|error| whole(error.text))?;
         let mut reader = Reader { text, problems: Vec::new() };
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
             let position = Some(Position { line: error.line().max(1), column: error.column().max(1) });
             let text = format!("this is not JSON: {message}");
-            return Err(vec![PriceProblem { position, path: "$".to_owned(), text }]);
+            return Err(vec![Mistake { position, path: "$".to_owned(), text }]);
         }
-        let prices = match parse_to_ast(text, &CollectOptions::default(), &strict_json()).map(|parsed| parsed.value) {
+        let prices = match parse_to_ast(text, &CollectOptions::default(), &strict()).map(|parsed| parsed.value) {
             Ok(Some(Value::Object(file))) => reader.file(&file),
             Ok(_) => return Err(whole("expected an object, `{ \"models\": { … } }`".to_owned())),
             Err(error) => return Err(whole(format!("this is not JSON: {}", error.kind()))),
@@ -148,28 +128,9 @@ fn find<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'a Pric
     })
 }
 
-/// How deep brackets nest, whatever is between them.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 struct Reader<'a> {
     text: &'a str,
-    problems: Vec<PriceProblem>,
+    problems: Vec<Mistake>,
 }
 
 impl Reader<'_> {
@@ -269,18 +230,10 @@ impl Reader<'_> {
 
     fn add(&mut self, offset: usize, path: &str, text: &str) {
         if self.problems.len() < MAX_PROBLEMS {
-            let before = self.text.get(..offset).unwrap_or_default();
-            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-            let line = before.matches('\n').count() + 1;
-            let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-            let position = Some(Position { line, column });
-            self.problems.push(PriceProblem { position, path: path.to_owned(), text: text.to_owned() });
+            let position = Some(Position::of(self.text, offset));
+            self.problems.push(Mistake { position, path: path.to_owned(), text: text.to_owned() });
         }
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod budget;
 mod changes;
 mod crash;
 mod delivery;
+mod metrics;
 mod opening;
 mod person;
 mod refresh;

@@ -16,11 +16,12 @@ use longshore::deliver::{Outbound, deliver};
 use longshore::groups::Groups;
 use longshore::groups::edit::GroupsFile;
 use longshore::groups::watch::Snapshot;
-use longshore::intake::Intake;
+use longshore::intake::{Intake, Unkept};
 use longshore::ipc::grant::Granter;
 use longshore::ipc::snapshot::Snapshots;
 use longshore::ipc::watch::Mailroom;
 use longshore::memory::Memory;
+use longshore::metrics::Metrics;
 use longshore::operator::Operator;
 use longshore::queue::dispatch::{Wakes, dispatch};
 use longshore::route::Words;
@@ -52,6 +53,7 @@ pub(crate) struct Stage {
     actors: Arc<Actors>,
     inbox: Inbox,
     store: Store,
+    pub(crate) metrics: Metrics,
     replies: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
     delivered: Delivered,
     refusal: Refusal,
@@ -107,11 +109,12 @@ impl Stage {
             started: Mutex::default(),
         });
         let store = Store::open_with(&root.join("data/longshore.db"), fuse).unwrap();
+        let metrics = Metrics::default();
         let (told, replies) = mpsc::unbounded_channel();
         let refusal = Refusal::default();
         let channel: Arc<dyn Channel> =
             Arc::new(Person { told, delivered: delivered.clone(), refusal: refusal.clone() });
-        let outbound = Outbound::new(vec![channel], store.clone());
+        let outbound = Outbound::new(vec![channel], store.clone(), metrics.clone());
         let (snapshots, groups) = watch::channel(snapshot(GROUPS, &Groups::default()));
         let (senders, admitted) = watch::channel(Arc::new(Senders::everybody()));
         let wakes = Wakes::default();
@@ -125,11 +128,12 @@ impl Stage {
             clock: clock.clone(),
             words: Words { assistant: "Andy".into(), stop: "/stop".into() },
             stops: stops.clone(),
+            unkept: Unkept::default(),
         };
         let upstreams =
             Upstreams::rehearsal("http://127.0.0.1:9".parse().unwrap(), "http://127.0.0.1:9".parse().unwrap());
         let prices = PriceFile::new(&root);
-        let meter = Meter::empty(store.clone(), groups.clone(), prices, clock.clone(), TimeZone::UTC);
+        let meter = Meter::empty(store.clone(), groups.clone(), prices, clock.clone(), TimeZone::UTC, metrics.clone());
         let residents = Residents::new(
             Arc::new(Theatre(actors.clone())),
             Broker::new(upstreams, meter.clone()),
@@ -165,6 +169,7 @@ impl Stage {
             wakes: wakes.clone(),
             snapshots: written.clone(),
             changed: changed.clone(),
+            metrics: metrics.clone(),
             clock: clock.clone(),
             time_zone: TimeZone::UTC,
         };
@@ -175,6 +180,7 @@ impl Stage {
             mailroom: mailroom.clone(),
             snapshots: written.clone(),
             tasks_changed: changed,
+            metrics: metrics.clone(),
             outbound: outbound.clone(),
             memory: Memory::new(&root),
             clock: clock.clone(),
@@ -205,6 +211,7 @@ impl Stage {
             actors,
             inbox,
             store,
+            metrics,
             replies,
             delivered,
             refusal,
@@ -342,7 +349,7 @@ impl Stage {
         self.until(sql, || self.sql(sql) == value).await;
     }
 
-    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let begin = std::time::Instant::now();
         while !condition() {
             assert!(begin.elapsed() < PATIENCE, "never: {what}");

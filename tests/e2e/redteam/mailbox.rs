@@ -156,14 +156,7 @@ fn a_flood_of_large_rubbish_is_kept_in_bounds() {
     let installation = plain();
     let host = Host::start(&installation);
     let attack = r"
-rubbish = b'{' + b'x' * 60000
-for number in range(3000):
-    write(f'{MESSAGES}/{number}.tmp', rubbish)
-    os.rename(f'{MESSAGES}/{number}.tmp', f'{MESSAGES}/{number}.json')
-for _ in range(6000):
-    if not glob.glob(f'{MESSAGES}/*.json'): break
-    time.sleep(0.02)
-print('left', len(glob.glob(f'{MESSAGES}/*.json')))
+flood(MESSAGES, 3000, b'{' + b'x' * 60000, 6000)
 ask(MESSAGES, 'good.json', {'type': 'message', 'text': 'good'})
 ";
     let mut asking = super::asked(&installation, "bob", "still there?");

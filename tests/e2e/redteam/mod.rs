@@ -83,6 +83,15 @@ def put(folder, name, data):
     write(path + b'.tmp', data)
     os.rename(path + b'.tmp', path)
 
+def flood(folder, count, data, rounds):
+    for number in range(count):
+        write(f'{folder}/{number}.tmp', data)
+        os.rename(f'{folder}/{number}.tmp', f'{folder}/{number}.json')
+    for _ in range(rounds):
+        if not glob.glob(f'{folder}/*.json'): break
+        time.sleep(0.02)
+    print('left', len(glob.glob(f'{folder}/*.json')))
+
 def answer_to(name):
     for _ in range(2000):
         try:

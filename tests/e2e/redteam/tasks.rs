@@ -59,13 +59,7 @@ fn three_thousand_tasks_are_a_thousand() {
     let host = Host::start(&installation);
     let attack = r"
 wish = json.dumps({'type': 'schedule_task', 'prompt': 'again', 'schedule_type': 'cron', 'schedule_value': '0 0 1 1 *'}).encode()
-for number in range(3000):
-    write(f'{TASKS}/{number}.tmp', wish)
-    os.rename(f'{TASKS}/{number}.tmp', f'{TASKS}/{number}.json')
-for _ in range(2000):
-    if not glob.glob(f'{TASKS}/*.json'): break
-    time.sleep(0.02)
-print('left', len(glob.glob(f'{TASKS}/*.json')))
+flood(TASKS, 3000, wish, 2000)
 ask(TASKS, 'last.json', {'type': 'schedule_task', 'prompt': 'again', 'schedule_type': 'cron', 'schedule_value': '0 0 1 1 *'})
 ";
     let mut asking = super::asked(&installation, "bob", "still there?");

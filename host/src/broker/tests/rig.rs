@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::Secret;
 use crate::groups::watch::Snapshot;
 use crate::groups::{Groups, load};
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::usage::Row;
 use crate::usage::meter::Meter;
@@ -146,7 +147,7 @@ impl Books {
         let (groups, receiver) = watch::channel(Arc::default());
         let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap()).0;
         let prices = PriceFile::new(root.path());
-        let meter = Meter::empty(store.clone(), receiver, prices, clock, TimeZone::UTC);
+        let meter = Meter::empty(store.clone(), receiver, prices, clock, TimeZone::UTC, Metrics::default());
         Self { _root: root, store, meter, groups }
     }
 

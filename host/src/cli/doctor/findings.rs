@@ -1,21 +1,25 @@
 //! What needs an operator's hand, decided from what was seen. Pure.
 
-use std::fmt::Write as _;
+mod access;
+mod environment;
+mod unfinished;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::cli::status::duration;
+pub(in crate::cli) use self::access::{Asked, CredentialSeen, CredentialState};
+pub(in crate::cli) use self::environment::advice;
+pub(super) use self::environment::{Disk, EngineSeen, Environment, mends};
 use crate::control::{ChannelStatus, Status};
-use crate::store::unfinished::{DeadLetter, OpenTurn, PausedTask, Unfinished, Unsent, WithoutTurn};
+use crate::store::unfinished::Unfinished;
 
-/// How the ids of the console's chats begin.
-const CONSOLE: &str = "console:";
 /// What waits for less is on its way.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
-/// How many problems of the groups file are told; `longshore groups` tells them all.
-const MAX_GROUP_PROBLEMS: usize = 5;
+/// How many problems of a file that people write are told; `longshore groups` tells them all.
+const MAX_FILE_PROBLEMS: usize = 5;
 
 /// Everything that was looked at.
 pub(super) struct Seen {
@@ -25,10 +29,20 @@ pub(super) struct Seen {
     pub(super) host: HostSeen,
     /// What is wrong with the settings.
     pub(super) settings: Vec<String>,
+    /// What in them is probably a mistake and stops nothing.
+    pub(super) setting_warnings: Vec<String>,
     /// Why the engine does not answer.
     pub(super) engine: Option<String>,
     /// What is wrong with the agents' images.
     pub(super) images: Vec<String>,
+    /// The machine, the engine and the files.
+    pub(super) environment: Environment,
+    /// What the groups' providers sign in with.
+    pub(super) credentials: Vec<CredentialSeen>,
+    /// What the APIs said when they were asked.
+    pub(super) asked: Vec<Asked>,
+    /// Channels whose program is not there: the channel, and what is looked for.
+    pub(super) without_program: Vec<(String, String)>,
     /// What is wrong with the groups file.
     pub(super) group_problems: Vec<String>,
     /// What is wrong with the file of prices.
@@ -89,47 +103,84 @@ pub(super) enum Exception {
 /// Whether somebody has to do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Weight {
+pub(super) enum Severity {
     /// Yes.
-    Problem,
+    Error,
     /// No, but it should be meant so.
     Warning,
-    /// No: it is on its way.
+    /// No: it is as it should be, or on its way.
     Note,
 }
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
-    pub(super) weight: Weight,
-    /// `host`, `settings`, `database`, `engine`, `image`, `groups`, `prices`, `senders`, `mounts`, `channel`, `message`, `outbox`, `task` or `petitions`.
+    pub(super) severity: Severity,
+    /// `host`, `settings`, `access`, `files`, `database`, `engine`, `image`, `disk`, `clock`, `groups`, `prices`, `senders`,
+    /// `mounts`, `channel`, `online`, `message`, `outbox`, `task`, `container` or `petitions`.
     pub(super) area: &'static str,
     /// What.
     pub(super) text: String,
     /// What to do, or what will happen.
     pub(super) next: String,
+    /// The command that does it, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) command: Option<String>,
 }
 
-fn problem(area: &'static str, text: impl Into<String>, next: impl Into<String>) -> Finding {
-    Finding { weight: Weight::Problem, area, text: text.into(), next: next.into() }
+impl Finding {
+    /// The same with the command that mends it.
+    fn with(self, command: impl Into<String>) -> Self {
+        Self { command: Some(command.into()), ..self }
+    }
+
+    fn graded(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
 }
 
-fn warning(group: &str, exception: Exception) -> Finding {
-    let (area, text, next) = match exception {
-        Exception::Login => (
+/// What `--fix` can do by itself without a doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mend {
+    /// Set a file's permissions.
+    Mode { path: PathBuf, mode: u32 },
+    /// Make a folder.
+    Folder(PathBuf),
+    /// Remove what is left of containers that no host has.
+    Containers(Vec<String>),
+    /// Make the agent image, of the usual name.
+    Image,
+}
+
+fn error(area: &'static str, text: impl Into<String>, next: impl Into<String>) -> Finding {
+    Finding { severity: Severity::Error, area, text: text.into(), next: next.into(), command: None }
+}
+
+fn warning(area: &'static str, text: impl Into<String>, next: impl Into<String>) -> Finding {
+    error(area, text, next).graded(Severity::Warning)
+}
+
+fn note(area: &'static str, text: impl Into<String>, next: impl Into<String>) -> Finding {
+    error(area, text, next).graded(Severity::Note)
+}
+
+fn exception(group: &str, exception: Exception) -> Finding {
+    match exception {
+        Exception::Login => warning(
             "groups",
             format!(
                 "the agent of group `{group}` holds the ChatGPT login and can read it (`credentials: \"mounted\"`)"
             ),
             "set it to `brokered` unless that is meant",
-        ),
-        Exception::Network => (
+        )
+        .with(format!("longshore groups set {group} providerConfig.codex.credentials=brokered")),
+        Exception::Network => warning(
             "groups",
             format!("the agent of group `{group}` reaches the network past the host (`network: \"bridge\"`)"),
             "set it to `none` unless that is meant",
-        ),
-    };
-    Finding { weight: Weight::Warning, ..problem(area, text, next) }
+        )
+        .with(format!("longshore groups set {group} containerConfig.network=none")),
+    }
 }
 
 /// Everything that was found, what stops most first.
@@ -137,53 +188,60 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     let mut found = Vec::new();
     match &seen.host {
         HostSeen::Running(_) => {}
-        HostSeen::Stopped => found.push(problem("host", "no host runs", "start it with `longshore run`")),
-        HostSeen::Silent(why) => found.push(problem(
+        HostSeen::Stopped => {
+            found.push(error("host", "no host runs", "start it with `longshore run`").with("longshore run"));
+        }
+        HostSeen::Silent(why) => found.push(error(
             "host",
             format!("the host does not answer: {why}"),
-            "its log says what it does; if it stays so, end it and start it again",
+            "`longshore logs` says what it does; if it stays so, end it and start it again",
         )),
     }
     let correct = "correct `.env`; the host does not start with it";
-    found.extend(seen.settings.iter().map(|text| problem("settings", text, correct)));
+    found.extend(seen.settings.iter().map(|text| error("settings", text, correct)));
     found.extend(database(seen));
-    if let Some(text) = &seen.engine {
-        let next = "start it, and see that the host's user may use it; messages are stored meanwhile";
-        found.push(problem("engine", text, next));
-    }
-    for text in &seen.images {
-        let (text, next) = text.split_once("; ").unwrap_or((text, "run `longshore image build`"));
-        found.push(problem("image", text, next));
-    }
-    let correct = "correct `data/registered_groups.json`; an edit is live at once";
-    found.extend(seen.group_problems.iter().take(MAX_GROUP_PROBLEMS).map(|text| problem("groups", text, correct)));
-    if let Some(more) = seen.group_problems.len().checked_sub(MAX_GROUP_PROBLEMS).filter(|more| *more > 0) {
-        found.push(problem("groups", format!("{more} more problems"), "see `longshore groups`"));
-    }
-    let mend = "correct `data/prices.json`; the prices before the mistake, or the host's own, are used meanwhile";
-    found.extend(seen.prices.iter().take(MAX_GROUP_PROBLEMS).map(|text| problem("prices", text, mend)));
-    let correct = "correct `sender-allowlist.json`; an edit is live at once";
-    found.extend(seen.sender_problems.iter().map(|text| problem("senders", text, correct)));
-    let correct =
-        "correct `containerConfig.additionalMounts` or `mount-allowlist.json`; the group's next container has it";
-    found.extend(seen.refused_mounts.iter().map(|text| problem("mounts", text, correct)));
-    found.extend(seen.exceptions.iter().map(|(group, exception)| warning(group, *exception)));
+    found.extend(environment::engine(seen));
+    found.extend(environment::machine(seen));
+    found.extend(access::credentials(seen));
+    found.extend(access::asked(seen));
+    found.extend(written(seen));
+    found.extend(seen.without_program.iter().map(|(channel, program)| {
+        let text = format!("channel `{channel}` cannot start: there is no program `{program}`");
+        error("channel", text, format!("install it, or correct `CHANNEL_{}` in `.env`", channel.to_uppercase()))
+    }));
     if let HostSeen::Running(status) = &seen.host {
         found.extend(status.channels.iter().filter_map(|channel| link(channel, status.uptime_seconds)));
     }
-    if let DatabaseSeen::Read(unfinished) = &seen.database {
-        found.extend(unfinished.without_turn.iter().map(|waiting| seen.without_turn(waiting, &unfinished.open_turns)));
-        found.extend(unfinished.open_turns.iter().map(|turn| seen.open_turn(turn)));
-        found.extend(unfinished.unsent.iter().map(|unsent| seen.unsent(unsent)));
-        found.extend(unfinished.dead.iter().map(dead));
-        found.extend(unfinished.paused.iter().map(paused));
+    if let DatabaseSeen::Read(read) = &seen.database {
+        found.extend(unfinished::unfinished(seen, read));
     }
     if let HostSeen::Running(status) = &seen.host
         && status.petitions.refused > 0
     {
         let text = format!("{} refused since the start", count(status.petitions.refused, "petition"));
-        found.push(Finding { weight: Weight::Note, ..problem("petitions", text, "the log has the reasons") });
+        found.push(note("petitions", text, "`longshore logs` has the reasons"));
     }
+    found
+}
+
+/// What people wrote.
+fn written(seen: &Seen) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let look = "correct or remove it in `.env`";
+    found.extend(seen.setting_warnings.iter().map(|text| warning("settings", text, look)));
+    let correct = "correct `data/registered_groups.json`; an edit is live at once";
+    found.extend(seen.group_problems.iter().take(MAX_FILE_PROBLEMS).map(|text| error("groups", text, correct)));
+    if let Some(more) = seen.group_problems.len().checked_sub(MAX_FILE_PROBLEMS).filter(|more| *more > 0) {
+        found.push(error("groups", format!("{more} more problems"), "see `longshore groups`").with("longshore groups"));
+    }
+    let mend = "correct `data/prices.json`; the prices before the mistake, or the host's own, are used meanwhile";
+    found.extend(seen.prices.iter().take(MAX_FILE_PROBLEMS).map(|text| error("prices", text, mend)));
+    let correct = "correct `sender-allowlist.json`; an edit is live at once";
+    found.extend(seen.sender_problems.iter().map(|text| error("senders", text, correct)));
+    let correct =
+        "correct `containerConfig.additionalMounts` or `mount-allowlist.json`; the group's next container has it";
+    found.extend(seen.refused_mounts.iter().map(|text| error("mounts", text, correct)));
+    found.extend(seen.exceptions.iter().map(|(group, what)| exception(group, *what)));
     found
 }
 
@@ -191,18 +249,21 @@ fn database(seen: &Seen) -> Option<Finding> {
     let whole =
         "make a copy of `data/longshore.db*`, stop the host, and run `longshore restore` with the newest backup";
     if let Some(damage) = &seen.damage {
-        return Some(problem("database", format!("the database is damaged: {damage}"), whole));
+        return Some(error("database", format!("the database is damaged: {damage}"), whole));
     }
     match &seen.database {
         DatabaseSeen::Unreadable(why) => {
-            Some(problem("database", format!("the database cannot be read: {why}"), "correct that first"))
+            Some(error("database", format!("the database cannot be read: {why}"), "correct that first"))
         }
-        DatabaseSeen::Older(schema) => Some(problem(
-            "database",
-            format!("the database is of an older release (schema {schema})"),
-            "`longshore run` brings it up to date",
-        )),
-        DatabaseSeen::Missing if !matches!(seen.host, HostSeen::Stopped) => Some(problem(
+        DatabaseSeen::Older(schema) => Some(
+            error(
+                "database",
+                format!("the database is of an older release (schema {schema})"),
+                "`longshore run` brings it up to date",
+            )
+            .with("longshore run"),
+        ),
+        DatabaseSeen::Missing if !matches!(seen.host, HostSeen::Stopped) => Some(error(
             "database",
             "the database is gone while the host runs",
             "stop the host, and run `longshore restore` with the newest backup",
@@ -212,152 +273,32 @@ fn database(seen: &Seen) -> Option<Finding> {
 }
 
 fn link(channel: &ChannelStatus, uptime_seconds: u64) -> Option<Finding> {
+    let pairs_here = channel.name == "whatsapp";
     let next = match channel.state.as_str() {
         "up" => return None,
-        "need_qr" | "need_pair_code" | "need_passkey" => "pair it: the host's log shows how",
-        "logged_out" => "pair it again: the host's log shows how",
+        "need_qr" | "need_pair_code" | "need_passkey" | "logged_out" if pairs_here => "run `longshore whatsapp link`",
+        "need_qr" | "need_pair_code" | "need_passkey" => "pair it: `longshore logs` shows how",
+        "logged_out" => "pair it again: `longshore logs` shows how",
         "outdated" => "install a newer release of its adapter",
-        "down" | "starting" => "it is tried again by itself; the host's log says why it fails",
-        _ => "the host's log says more",
+        "down" | "starting" => "it is tried again by itself; `longshore logs` says why it fails",
+        _ => "`longshore logs` says more",
     };
     let detail = channel.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let starts = channel.state == "starting" && i64::try_from(uptime_seconds).is_ok_and(|up| up < FRESH.as_secs());
-    let weight = if starts { Weight::Note } else { Weight::Problem };
-    let text = format!("channel `{}` is {}{detail}", channel.name, channel.state);
-    Some(Finding { weight, ..problem("channel", text, next) })
+    let severity = if starts { Severity::Note } else { Severity::Error };
+    let finding = error("channel", format!("channel `{}` is {}{detail}", channel.name, channel.state), next);
+    let finding = match ["longshore whatsapp link", "longshore logs"].into_iter().find(|command| next.contains(command))
+    {
+        Some(command) => finding.with(command),
+        None => finding,
+    };
+    Some(finding.graded(severity))
 }
 
 impl Seen {
     fn runs(&self) -> bool {
         !matches!(self.host, HostSeen::Stopped)
     }
-
-    fn serves(&self, chat: &str) -> Option<&ServedChat> {
-        self.served.iter().find(|served| served.chat == chat)
-    }
-
-    fn age(&self, since: Timestamp) -> String {
-        duration(u64::try_from(self.now.duration_since(since).as_secs()).unwrap_or(0))
-    }
-
-    /// Without a host nothing is on its way.
-    fn weight(&self, since: Timestamp) -> Weight {
-        if self.runs() && self.now.duration_since(since) < FRESH { Weight::Note } else { Weight::Problem }
-    }
-
-    fn without_turn(&self, waiting: &WithoutTurn, turns: &[OpenTurn]) -> Finding {
-        let WithoutTurn { chat, first_seq, messages, since } = waiting;
-        let age = self.age(*since);
-        let what = count(*messages, "message");
-        let Some(served) = self.serves(chat) else {
-            let text = format!(
-                "{what} in `{chat}`, which no group serves, {} for {age} (first: {first_seq})",
-                wait(*messages)
-            );
-            let weight = self.weight(*since);
-            return Finding { weight, ..problem("message", text, "register the chat again, and they are answered") };
-        };
-        let text = format!(
-            "{what} in `{chat}` of group `{}` {} for {age} without a turn (first: {first_seq})",
-            served.group,
-            wait(*messages)
-        );
-        let at_work = turns.iter().find(|turn| turn.group == served.group && self.is_at_work(turn));
-        let (weight, next) = match at_work {
-            _ if !self.runs() => (Weight::Problem, "answered when the host runs"),
-            Some(_) => (Weight::Note, "the group is at work; its next turn takes them"),
-            None => (self.weight(*since), "the host's log says why; a host that is started again looks at every group"),
-        };
-        Finding { weight, ..problem("message", text, next) }
-    }
-
-    /// Whether the turn runs, with a host that can end it, and within its time.
-    fn is_at_work(&self, turn: &OpenTurn) -> bool {
-        let limit = self.serves(&turn.chat).map_or(Duration::ZERO, |served| served.time_limit);
-        let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX).saturating_add(FRESH);
-        self.runs() && turn.running_since.is_some_and(|since| self.now.duration_since(since) <= limit)
-    }
-
-    fn open_turn(&self, turn: &OpenTurn) -> Finding {
-        let what = match &turn.task {
-            Some(task) => format!("a run of task `{task}`"),
-            None => count(turn.messages, "message"),
-        };
-        let verb = if turn.task.is_some() { "waits" } else { wait(turn.messages) };
-        let mut text =
-            format!("{what} in `{}` of group `{}` {verb} for {}", turn.chat, turn.group, self.age(turn.since));
-        // Writing to a String cannot fail.
-        if let Some(first) = turn.first_seq {
-            let _ = write!(text, " (first: {first})");
-        }
-        if turn.attempt > 0 {
-            let _ = write!(text, ", tried {}", count(turn.attempt.into(), "time"));
-        }
-        if let Some(at) = turn.not_before {
-            let _ = write!(text, ", again at {}", instant(at));
-        }
-        if let Some(failure) = &turn.failure {
-            let _ = write!(text, "; {failure}");
-        }
-        let (weight, next) = match turn.running_since {
-            Some(_) if !self.runs() => (
-                Weight::Problem,
-                "its turn was interrupted; the next `longshore run` goes on with it or says so in the chat",
-            ),
-            Some(_) if self.is_at_work(turn) => (Weight::Note, "its turn runs"),
-            Some(_) => (Weight::Problem, "its turn has run beyond its time; start the host again, which recovers it"),
-            None if self.serves(&turn.chat).is_none() && turn.task.is_none() => {
-                (self.weight(turn.since), "no group serves the chat; register it again, and they are answered")
-            }
-            None if !self.runs() => (Weight::Problem, "its turn begins when the host runs"),
-            None if turn.failure.is_some() => {
-                (self.weight(turn.since), "tried again by itself; the failure says what to correct")
-            }
-            None => (self.weight(turn.since), "its turn begins when the group and a container are free"),
-        };
-        Finding { weight, ..problem("message", text, next) }
-    }
-
-    fn unsent(&self, unsent: &Unsent) -> Finding {
-        let Unsent { chat, rows, since, attempts, not_before, error } = unsent;
-        let mut text =
-            format!("{} to `{chat}` {} for {} to be sent", count(*rows, "message"), wait(*rows), self.age(*since));
-        if *attempts > 0 {
-            let _ = write!(text, ", tried {}", count((*attempts).into(), "time"));
-        }
-        if let Some(at) = not_before {
-            let _ = write!(text, ", again at {}", instant(*at));
-        }
-        if let Some(error) = error {
-            let _ = write!(text, "; {error}");
-        }
-        let (weight, next) = match self.host {
-            HostSeen::Stopped => (Weight::Problem, "sent when the host runs"),
-            // As it should be: the console keeps what is said until somebody looks.
-            _ if chat.starts_with(CONSOLE) => (Weight::Note, "shown when `longshore chat` opens the group"),
-            _ => (self.weight(*since), "sent when its channel can; see the channels in `longshore status`"),
-        };
-        Finding { weight, ..problem("outbox", text, next) }
-    }
-}
-
-fn dead(letter: &DeadLetter) -> Finding {
-    let DeadLetter { chat, id, attempts, error, at } = letter;
-    let error = error.as_deref().unwrap_or("no reason was given");
-    let tries = count((*attempts).into(), "try");
-    let text =
-        format!("a message to `{chat}` was given up at {} after {tries}: {error} (outbox row {id})", instant(*at));
-    problem("outbox", text, "it was not delivered and will not be; it leaves this list after 7 days")
-}
-
-fn paused(task: &PausedTask) -> Finding {
-    let PausedTask { id, group, because } = task;
-    let next = if because == "its group is not registered" {
-        "register the group again, and it goes on by itself".to_owned()
-    } else {
-        format!("`longshore tasks runs {id}` says why; `longshore tasks resume {id}` lets it go on")
-    };
-    problem("task", format!("task `{id}` of group `{group}` is paused: {because}"), next)
 }
 
 fn wait(number: u64) -> &'static str {

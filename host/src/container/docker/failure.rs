@@ -75,6 +75,13 @@ pub(super) fn in_words(error: &Error) -> String {
     }
     let mut words = error.to_string();
     let mut cause = error.source();
+    if let Error::HyperLegacyError { .. } = error {
+        // It says only that it is a client's, twice; the last cause says what happened.
+        while let Some(error) = cause {
+            words = error.to_string();
+            cause = error.source();
+        }
+    }
     while let Some(error) = cause {
         let text = error.to_string();
         if !words.contains(&text) {

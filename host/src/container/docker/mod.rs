@@ -1,6 +1,7 @@
 //! [`ContainerRuntime`] over the Docker Engine API (Docker, or Podman's service in its place).
 
 pub mod create;
+pub mod describe;
 mod exec;
 mod exit;
 mod failure;

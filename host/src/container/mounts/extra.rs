@@ -22,6 +22,7 @@ use super::allow::{Ground, Permits, Refusal, Root, Source, SourceKind, Step, Wis
 use super::allowlist::{self, FILE_NAME, MountFile};
 use super::{Access, Mount};
 use crate::container::installation::Installation;
+use crate::follow::MAX_BYTES;
 use crate::follow::read::{Reading, read};
 use crate::groups::{ExtraMount, Group, Groups};
 use crate::operator::Operator;
@@ -153,7 +154,7 @@ impl List {
     fn read(operator: &Operator) -> Self {
         let path = operator.settings.join(FILE_NAME);
         let broken = |text| vec![Mistake::of_file(text)];
-        match read(&path) {
+        match read(&path, MAX_BYTES) {
             Ok(Reading::Missing) => Self::Missing(path),
             Ok(Reading::Content { metadata, .. }) if metadata.mode() & 0o002 != 0 => {
                 Self::Broken(path, broken("everybody on this machine may write it; `chmod o-w` it".to_owned()))

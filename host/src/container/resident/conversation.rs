@@ -35,6 +35,7 @@ pub struct Resident {
     events: mpsc::Receiver<RunnerEvent>,
     exit: BoxFuture<'static, Result<Exit, RuntimeError>>,
     ready: bool,
+    warm: bool,
     _pump: AbortOnDropHandle<()>,
     link: Link,
 }
@@ -70,6 +71,7 @@ impl Resident {
             events,
             exit: attached.exit,
             ready: false,
+            warm: false,
             _pump: AbortOnDropHandle::new(pump),
             link,
         }
@@ -106,6 +108,7 @@ impl Resident {
             false
         };
         self.ready = tokio::time::timeout(limit, greeted).await.unwrap_or(false);
+        self.warm = self.ready;
         self.ready
     }
 
@@ -113,6 +116,17 @@ impl Resident {
     #[must_use]
     pub fn id(&self) -> &ContainerId {
         &self.id
+    }
+
+    /// Whether it was there before the turn that has it.
+    #[must_use]
+    pub fn was_warm(&self) -> bool {
+        self.warm
+    }
+
+    /// From now on it waits for its group's next turn.
+    pub(super) fn rest(&mut self) {
+        (self.idle_since, self.warm) = (Instant::now(), true);
     }
 
     /// Writes one command line.

@@ -5,6 +5,7 @@
 
 mod conversation;
 mod link;
+mod seen;
 mod start;
 mod surplus;
 
@@ -17,6 +18,7 @@ use longshore_protocol::{Failure, GroupId, RunnerCommand};
 use tokio::sync::{Notify, OnceCell, watch};
 
 pub use self::conversation::Resident;
+pub use self::seen::Seen;
 use self::surplus::{Bounds, Idle, surplus};
 use super::installation::Installation;
 use super::{ContainerId, ContainerRuntime, LinkKind, Place, RuntimeError};
@@ -126,7 +128,7 @@ impl Residents {
 
     /// Keeps the resident warm for the group's next turn.
     pub fn put_back(&self, slot: &GroupSlot, mut resident: Resident) {
-        resident.idle_since = Instant::now();
+        resident.rest();
         self.locked().insert(slot.group().clone(), Seat::Idle(Box::new(resident)));
         self.changed.notify_one();
     }

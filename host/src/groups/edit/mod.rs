@@ -25,6 +25,7 @@ use self::change::{Change, changed};
 use self::replace::{Outcome, replace};
 use super::entry::Entry;
 use super::problem::Problem;
+use crate::follow::MAX_BYTES;
 use crate::follow::read::{Reading, read};
 
 /// How long an edit waits for others, and for a file that is being written.
@@ -128,7 +129,7 @@ impl GroupsFile {
         let began = Instant::now();
         let _lock = self.lock(&path, began)?;
         loop {
-            let reading = read(&path).map_err(|error| self.io(error))?;
+            let reading = read(&path, MAX_BYTES).map_err(|error| self.io(error))?;
             let (before, metadata) = match reading {
                 Reading::Missing => (None, None),
                 Reading::Content { bytes, metadata, .. } => (Some(bytes), Some(metadata)),

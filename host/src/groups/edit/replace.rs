@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::follow::MAX_BYTES;
 use crate::follow::read::{Reading, read};
 
 /// How often an exchange is taken back before giving up; each time somebody else wrote just then.
@@ -120,7 +121,7 @@ fn is_unsupported(error: Errno) -> bool {
 }
 
 fn content_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    Ok(match read(path)? {
+    Ok(match read(path, MAX_BYTES)? {
         Reading::Missing => None,
         Reading::Content { bytes, .. } => Some(bytes),
     })

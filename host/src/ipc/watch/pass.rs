@@ -118,7 +118,7 @@ impl Room {
 
     async fn pass(&self, attended: &Attended, stop: &Stop) -> io::Result<Passed> {
         let desk = Arc::clone(&attended.mailbox).lock_owned().await;
-        let span = tracing::info_span!("petition", group = %attended.group);
+        let span = tracing::info_span!("petition", group = %attended.group, files = tracing::field::Empty);
         self.pass_at(desk, &attended.group, stop).instrument(span).await
     }
 
@@ -143,6 +143,7 @@ impl Room {
             if batch.files.is_empty() {
                 continue;
             }
+            tracing::Span::current().record("files", batch.files.len());
             let Some(answers) = self.granted(group, &batch.files, stop).await else { return Ok(passed) };
             let Batch { files, found, .. } = batch;
             self.note_answers(&files, &answers);
@@ -200,10 +201,10 @@ impl Room {
             let (folder, name, kind) = (file.folder, &file.name, file.petition.kind());
             if answer.ok {
                 self.counters.granted.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%folder, file = name, kind, "granted");
+                tracing::debug!(step = "petition", %folder, file = name, kind, "a petition was granted");
             } else {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(%folder, file = name, kind, reason = answer.error, "refused");
+                tracing::info!(step = "petition", %folder, file = name, kind, reason = answer.error, "a petition was refused");
             }
         }
     }

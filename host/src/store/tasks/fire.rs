@@ -38,6 +38,8 @@ pub struct Fired {
     pub runs: u64,
     /// How many times were left out because the last run was not over.
     pub left_out: u64,
+    /// When the tasks were due that have a run now.
+    pub due: Vec<Timestamp>,
     /// When the next task is due; that may be past.
     pub next: Option<Timestamp>,
 }
@@ -67,6 +69,7 @@ impl Store {
                     Firing::Stop(change) => apply(connection, &change, now)?,
                     Firing::Run { chat, times, next } => {
                         run(connection, &task, &chat, &times, &mut fired, now)?;
+                        fired.due.extend(task.due_at);
                         let status = if next.is_some() { TaskStatus::Active } else { TaskStatus::Completed };
                         let (next_run, due_at) = (next.map(|next| next.0), next.map(|next| next.1));
                         advance(connection, &Task { next_run, due_at, status, ..task })?;

@@ -265,6 +265,11 @@ pub(super) fn task(connection: &Connection, id: &TaskId) -> rusqlite::Result<Opt
         .optional()
 }
 
+/// Every task, also those that are over.
+pub(super) fn all_tasks(connection: &Connection) -> rusqlite::Result<Vec<Task>> {
+    connection.prepare(&format!("SELECT {COLUMNS} FROM tasks"))?.query_map([], read)?.collect()
+}
+
 /// How many of the group's tasks are not over.
 pub(super) fn count(connection: &Connection, group: &GroupId) -> rusqlite::Result<u64> {
     connection

@@ -133,7 +133,7 @@ fn start(
     now: Timestamp,
 ) -> rusqlite::Result<BegunTurn> {
     let Candidate { id, kind } = candidate;
-    let attempt: u32 = match kind {
+    let (attempt, created_at): (u32, i64) = match kind {
         Kind::NewMessages(first, last) => {
             connection
                 .prepare_cached(
@@ -152,19 +152,25 @@ fn start(
             connection
                 .prepare_cached("UPDATE messages SET turn = ?1 WHERE chat = ?2 AND seq BETWEEN ?3 AND ?4")?
                 .execute(params![id, begin.chat, first, last])?;
-            1
+            (1, millis(now))
         }
         // A row that waits keeps its range of messages; a task's turn is told in the chat that the group has now.
         Kind::Messages(..) | Kind::Task => connection
             .prepare_cached(
                 "UPDATE turns SET state = 'running', attempt = attempt + 1, provider = ?2,
-                    chat = iif(task IS NULL, chat, ?3), not_before = NULL, started_at = ?4 WHERE id = ?1 RETURNING attempt",
+                    chat = iif(task IS NULL, chat, ?3), not_before = NULL, started_at = ?4 WHERE id = ?1
+                 RETURNING attempt, created_at",
             )?
-            .query_row(params![id, begin.provider.as_str(), begin.chat, millis(now)], |row| row.get(0))?,
+            .query_row(params![id, begin.provider.as_str(), begin.chat, millis(now)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?,
     };
+    let mut since = created_at;
     let subject = match kind {
         Kind::Messages(first, last) | Kind::NewMessages(first, last) => {
-            let (messages, omitted) = covered(connection, &begin.chat, first, last, begin.max_messages)?;
+            let Covered { messages, omitted, oldest } =
+                covered(connection, &begin.chat, first, last, begin.max_messages)?;
+            since = oldest.unwrap_or(since);
             Subject::Messages { messages, omitted }
         }
         Kind::Task => {
@@ -180,7 +186,8 @@ fn start(
         .optional()?;
     let Ok(id) = id.parse() else { return Err(rusqlite::Error::InvalidColumnName("turns.id".into())) };
     let settled = settled(connection, &begin.group)?;
-    let mut turn = BegunTurn { id, attempt, subject, channel, session, settled, undelivered: Undelivered::default() };
+    let (since, undelivered) = (timestamp(since), Undelivered::default());
+    let mut turn = BegunTurn { id, attempt, since, subject, channel, session, settled, undelivered };
     // What an isolated run is told, nobody remembers.
     if !turn.is_isolated() {
         turn.undelivered = hand_over(connection, &begin.chat, turn.id.as_str())?;
@@ -188,18 +195,22 @@ fn start(
     Ok(turn)
 }
 
-fn covered(
-    connection: &Connection,
-    chat: &str,
-    first: i64,
-    last: i64,
-    limit: usize,
-) -> rusqlite::Result<(Vec<CoveredMessage>, u64)> {
-    let total: u64 = connection
+/// Messages of a range.
+struct Covered {
+    messages: Vec<CoveredMessage>,
+    /// How many of them are not loaded.
+    omitted: u64,
+    /// When the oldest came that wakes the group.
+    oldest: Option<i64>,
+}
+
+fn covered(connection: &Connection, chat: &str, first: i64, last: i64, limit: usize) -> rusqlite::Result<Covered> {
+    let (total, oldest): (u64, Option<i64>) = connection
         .prepare_cached(
-            "SELECT count(*) FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND deleted_at IS NULL",
+            "SELECT count(*), min(iif(wakes = 1, received_at, NULL)) FROM messages
+             WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND deleted_at IS NULL",
         )?
-        .query_row(params![chat, first, last], |row| row.get(0))?;
+        .query_row(params![chat, first, last], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut query = connection.prepare_cached(
         "WITH range AS (SELECT * FROM messages WHERE chat = ?1 AND seq BETWEEN ?2 AND ?3 AND deleted_at IS NULL)
          SELECT sender, sender_name, platform_id, text, reply_to, sent_at, wakes, edited_at IS NOT NULL FROM range
@@ -222,5 +233,5 @@ fn covered(
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let omitted = total.saturating_sub(messages.len() as u64);
-    Ok((messages, omitted))
+    Ok(Covered { messages, omitted, oldest })
 }

@@ -60,6 +60,8 @@ pub struct BegunTurn {
     pub id: TurnId,
     /// 1 for the first try.
     pub attempt: u32,
+    /// When the oldest message that it answers came, or its task was fired.
+    pub since: Timestamp,
     /// What it is for.
     pub subject: Subject,
     /// The channel that introduced the chat, if one has.

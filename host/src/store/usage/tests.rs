@@ -7,6 +7,7 @@ use super::super::tests::{at, open};
 use super::*;
 use crate::clock::Clock;
 use crate::groups::watch::Snapshot;
+use crate::metrics::Metrics;
 use crate::usage::Reading;
 use crate::usage::meter::Meter;
 use crate::usage::price_file::PriceFile;
@@ -71,7 +72,8 @@ async fn what_could_not_be_written_is_kept_and_written_later() {
     let (folder, store) = open();
     let (_groups, receiver) = watch::channel(Arc::<Snapshot>::default());
     let (clock, _hands) = Clock::manual(at(0));
-    let meter = Meter::empty(store.clone(), receiver, PriceFile::new(folder.path()), clock, TimeZone::UTC);
+    let meter =
+        Meter::empty(store.clone(), receiver, PriceFile::new(folder.path()), clock, TimeZone::UTC, Metrics::default());
     let use_up = |output| {
         let tokens = Tokens { output, ..Tokens::default() };
         meter.enter(&"a".parse().unwrap(), ProviderKind::Claude, Reading { model: "m".into(), tokens });

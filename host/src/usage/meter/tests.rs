@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::clock::Hands;
 use crate::groups::{Groups, load};
+use crate::metrics::Metrics;
 use crate::usage::Tokens;
 use crate::usage::budget::Limit;
 
@@ -64,7 +65,9 @@ async fn open(
     clock: Clock,
 ) -> Arc<Meter> {
     let prices = PriceFile::new(folder.path());
-    Meter::open(store.clone(), groups, prices, clock, TimeZone::get("Europe/Berlin").unwrap()).await.unwrap()
+    Meter::open(store.clone(), groups, prices, clock, TimeZone::get("Europe/Berlin").unwrap(), Metrics::default())
+        .await
+        .unwrap()
 }
 
 fn snapshot(budget: &str) -> Arc<Snapshot> {

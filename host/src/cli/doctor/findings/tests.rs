@@ -1,5 +1,9 @@
+use longshore_protocol::ProviderKind;
+
 use super::*;
+use crate::broker::probe::Verdict;
 use crate::control::{GroupStatus, Petitions};
+use crate::store::unfinished::{ActiveTask, DeadLetter, OpenTurn, PausedTask, Unsent, WithoutTurn};
 
 fn now() -> Timestamp {
     "2026-02-01T12:00:00Z".parse().unwrap()
@@ -18,6 +22,9 @@ fn status() -> Status {
         last_gap: None,
     };
     Status {
+        state: crate::control::activity::HostState::Running,
+        notes: Vec::new(),
+        queue: crate::control::activity::Queue::default(),
         version: "0.1.0".into(),
         uptime_seconds: 3725,
         rehearsal: false,
@@ -108,6 +115,11 @@ fn unfinished() -> Unfinished {
             PausedTask { id: "task-2".into(), group: "family".into(), because: "its last runs failed".into() },
             PausedTask { id: "task-3".into(), group: "gone".into(), because: "its group is not registered".into() },
         ],
+        active: vec![
+            ActiveTask { id: "task-4".into(), group: "family".into(), due_at: ago(3600) },
+            ActiveTask { id: "task-5".into(), group: "family".into(), due_at: ago(5) },
+        ],
+        newest_message: Some(ago(5)),
     }
 }
 
@@ -121,8 +133,13 @@ fn seen(host: HostSeen, unfinished: Unfinished) -> Seen {
         now: now(),
         host,
         settings: Vec::new(),
+        setting_warnings: Vec::new(),
         engine: None,
         images: Vec::new(),
+        environment: Environment::default(),
+        credentials: Vec::new(),
+        asked: Vec::new(),
+        without_program: Vec::new(),
         group_problems: Vec::new(),
         prices: Vec::new(),
         sender_problems: Vec::new(),
@@ -136,13 +153,13 @@ fn seen(host: HostSeen, unfinished: Unfinished) -> Seen {
 
 fn render(seen: &Seen) -> String {
     let line = |found: &Finding| {
-        let Finding { weight, area, text, next } = found;
+        let Finding { severity, area, text, next, .. } = found;
         format!(
             "{} {area}: {text}. {next}\n",
-            match weight {
-                Weight::Problem => '!',
-                Weight::Warning => '?',
-                Weight::Note => ' ',
+            match severity {
+                Severity::Error => '!',
+                Severity::Warning => '?',
+                Severity::Note => ' ',
             }
         )
     };
@@ -173,7 +190,7 @@ fn without_a_host_everything_that_waits_is_told_however_fresh() {
     let mut seen = seen(HostSeen::Stopped, unfinished());
     seen.settings = vec!["`TZ` is `Mars`, not an IANA time zone; write for example `TZ=Europe/Berlin`".into()];
     insta::assert_snapshot!(render(&seen));
-    assert!(findings(&seen).iter().all(|found| found.weight == Weight::Problem));
+    assert!(findings(&seen).iter().all(|found| found.severity == Severity::Error));
 }
 
 #[test]
@@ -198,5 +215,121 @@ fn a_database_that_cannot_be_read_is_told_in_one_line() {
         let seen = Seen { database, ..seen(HostSeen::Silent("no reply".into()), Unfinished::default()) };
         let text = render(&seen);
         assert!(text.lines().count() == 2 && text.contains(expected), "{text}");
+    }
+}
+
+/// Everything about the machine and the files that can be wrong.
+fn broken() -> Environment {
+    Environment {
+        engine: Some(EngineSeen {
+            name: "Docker Engine 20.10.24 (API 1.41)".into(),
+            cgroup: Some("2".into()),
+            rootless: true,
+            maps_users: true,
+            without_limits: vec!["memory"],
+            clock_apart: SignedDuration::from_secs(-3600),
+        }),
+        agents: Some((1000, 1000)),
+        images: vec!["`longshore-agent:latest` has claude 2.1.329 and codex 0.169.0".into()],
+        disks: vec![
+            Disk { what: "data/", path: "/srv/longshore/data".into(), free_bytes: 10 << 20 },
+            Disk { what: "the engine", path: "/var/lib/docker".into(), free_bytes: 1 << 30 },
+            Disk { what: "the engine", path: "/large".into(), free_bytes: 1 << 40 },
+        ],
+        env_mode: Some(0o100_644),
+        env_is_secret: true,
+        data_mode: Some(0o40_755),
+        missing_folders: vec!["groups/global".into()],
+        foreign_folders: vec![("groups/main".into(), 0)],
+        strays: vec!["groups/old".into()],
+        left_containers: vec!["a".into(), "b".into()],
+    }
+}
+
+#[test]
+fn a_broken_machine_and_installation_is_told_line_by_line() {
+    let mut seen = seen(HostSeen::Stopped, Unfinished { newest_message: Some(ago(-86_400)), ..Unfinished::default() });
+    seen.setting_warnings = vec!["`ASISTANT_NAME` in `.env` is not a setting; did you mean `ASSISTANT_NAME`?".into()];
+    seen.environment = broken();
+    seen.without_program = vec![("whatsapp".into(), "longshore-whatsapp".into())];
+    let credential = |provider, groups: &[&str], state| CredentialSeen {
+        provider,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        state,
+    };
+    let login = |expires_at| CredentialState::Login { whose: Some("ann@example.com".into()), expires_at };
+    let missing = |text: &str| CredentialState::Missing(text.into());
+    seen.credentials = vec![
+        credential(
+            ProviderKind::Claude,
+            &["main", "family"],
+            missing("no credential for claude: set ANTHROPIC_API_KEY in .env"),
+        ),
+        credential(
+            ProviderKind::Codex,
+            &["coder"],
+            missing("no credential for codex: this group wants an API key; set CODEX_API_KEY"),
+        ),
+        credential(ProviderKind::Claude, &["a"], CredentialState::Setting("ANTHROPIC_API_KEY")),
+        credential(
+            ProviderKind::Claude,
+            &["a"],
+            CredentialState::Misplaced("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
+        ),
+        credential(ProviderKind::Codex, &["b"], login(Some(ago(60)))),
+        credential(ProviderKind::Codex, &["b"], login(Some(ago(-60)))),
+        credential(ProviderKind::Codex, &["b"], login(None)),
+        credential(
+            ProviderKind::Codex,
+            &["c"],
+            CredentialState::BrokenLogin("the ChatGPT login cannot be used: `x` is not JSON".into()),
+        ),
+    ];
+    insta::assert_snapshot!(render(&seen));
+    let mends = mends(&seen, std::path::Path::new("/srv/longshore"));
+    insta::assert_debug_snapshot!("what_fix_does", mends);
+    // The host that runs has its containers, and they are its own matter.
+    seen.host = HostSeen::Running(Box::new(status()));
+    assert!(!super::mends(&seen, std::path::Path::new("/")).iter().any(|mend| matches!(mend, Mend::Containers(_))));
+}
+
+#[test]
+fn what_an_api_says_is_told_with_what_to_do() {
+    let mut status = status();
+    status.channels.truncate(1);
+    status.petitions.refused = 0;
+    let mut seen = seen(HostSeen::Running(Box::new(status)), Unfinished::default());
+    let said = || "the API's own words (status 400)".to_owned();
+    seen.asked = [
+        Ok(Verdict::Valid),
+        Ok(Verdict::Accepted(said())),
+        Ok(Verdict::WrongCredential(said())),
+        Ok(Verdict::NoQuota(said())),
+        Ok(Verdict::Limited(said())),
+        Ok(Verdict::Unreachable("https://api.example: connection refused".into())),
+        Ok(Verdict::Unclear(said())),
+        Err("only the running host may renew its token".to_owned()),
+    ]
+    .map(|verdict| Asked { provider: ProviderKind::Codex, with: "CODEX_API_KEY", verdict })
+    .into();
+    insta::assert_snapshot!(render(&seen));
+}
+
+#[test]
+fn an_engine_that_is_away_is_told_by_its_reason() {
+    for (reason, command) in [
+        (
+            "the container engine does not answer: there is no socket `/var/run/docker.sock`",
+            Some("sudo systemctl start docker"),
+        ),
+        (
+            "the container engine does not answer: error trying to connect: Permission denied (os error 13)",
+            Some("sudo usermod -aG docker $USER"),
+        ),
+        ("the container engine does not answer: Connection refused", Some("sudo systemctl start docker")),
+        ("the container engine does not answer: `x` is no address that can be used; it is `unix://…`", None),
+        ("the container engine does not answer: no reply in 5 s", None),
+    ] {
+        assert_eq!(advice(reason).1, command, "{reason}");
     }
 }

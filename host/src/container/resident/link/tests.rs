@@ -15,6 +15,7 @@ use crate::broker::egress::rules::Rules;
 use crate::broker::{Broker, Upstreams};
 use crate::clock::Clock;
 use crate::container::{Attached, ContainerSpec, Existing, ImageInfo, Place};
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::usage::meter::Meter;
 use crate::usage::price_file::PriceFile;
@@ -92,7 +93,8 @@ fn rig(refusals: usize) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("longshore.db")).unwrap();
     let (_, groups) = watch::channel(Arc::default());
-    let meter = Meter::empty(store, groups, PriceFile::new(folder.path()), Clock::system(), TimeZone::UTC);
+    let meter =
+        Meter::empty(store, groups, PriceFile::new(folder.path()), Clock::system(), TimeZone::UTC, Metrics::default());
     let broker = Broker::new(Upstreams::rehearsal(nowhere(), nowhere()), meter);
     let group = "family".parse().unwrap();
     let door = broker.door(&group, SignIn::Key, Rules::default());
