@@ -16,8 +16,8 @@ use super::super::{note, whatsapp};
 use super::pick;
 use crate::clock::Clock;
 use crate::groups::{Entry, FILE_NAME, Groups, load};
+use crate::store;
 use crate::store::introduced::{Introduced, introduced};
-use crate::store::{self};
 
 /// Arguments of `longshore groups add`.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ async fn choose(channel: &str, args: &AddArgs, root: &Path) -> anyhow::Result<Op
         folder.context("no folder is free for that name; name one with `--folder`")
     };
     if let Some(which) = &args.which {
-        let Some(chat) = pick::chosen(&known, which).filter(|_| which.parse::<usize>().is_err()) else {
+        let Some(chat) = pick::named(&known, which) else {
             note(pick::listed(&chats).trim_end());
             bail!("`{which}` is none of `{channel}`'s chats, or the name of several; these are not served yet");
         };

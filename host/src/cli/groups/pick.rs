@@ -25,16 +25,21 @@ fn one_line(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What an answer to the list means: a number, an id, or a name that only one has; `None` for anything else.
+/// What an answer to the list means: a number in it, or what [`named`] finds; `None` for anything else.
 pub(super) fn chosen<'a>(chats: &'a [Introduced], answer: &str) -> Option<&'a Introduced> {
-    let answer = answer.trim();
-    if let Some(exact) = chats.iter().find(|chat| chat.chat == answer) {
+    match answer.trim().parse::<usize>() {
+        Ok(number) => chats.get(number.checked_sub(1)?),
+        Err(_) => named(chats, answer),
+    }
+}
+
+/// The chat with this id, or the only one with this name.
+pub(super) fn named<'a>(chats: &'a [Introduced], which: &str) -> Option<&'a Introduced> {
+    let which = which.trim();
+    if let Some(exact) = chats.iter().find(|chat| chat.chat == which) {
         return Some(exact);
     }
-    if let Ok(number) = answer.parse::<usize>() {
-        return chats.get(number.checked_sub(1)?);
-    }
-    let mut named = chats.iter().filter(|chat| one_line(&chat.name).to_lowercase() == answer.to_lowercase());
+    let mut named = chats.iter().filter(|chat| one_line(&chat.name).to_lowercase() == which.to_lowercase());
     named.next().filter(|_| named.next().is_none())
 }
 
@@ -101,6 +106,9 @@ mod tests {
         ] {
             assert_eq!(chosen(&chats, answer).map(|chat| chat.chat.as_str()), chat, "{answer:?}");
         }
+        // Without a list before it a number is no place in it.
+        assert_eq!(named(&chats, "2").map(|chat| chat.chat.as_str()), Some("49@s"));
+        assert_eq!(named(&chats, "1"), None);
     }
 
     #[test]
