@@ -229,7 +229,6 @@ const BY_PATH: &[(&str, &str)] = &[
     ),
     ("host/src/cli/doctor/look.rs", "whether adapters are there"),
     ("host/src/cli/doctor/mend.rs", "permissions of `.env` and `data/`, and missing folders of the installation"),
-    ("host/src/cli/groups", "the groups file"),
     ("host/src/cli/init.rs", "a new installation"),
     ("host/src/cli/login.rs", "the login's folder, before anybody has it"),
     ("host/src/cli/mod.rs", "a new installation's folder"),

@@ -114,6 +114,8 @@ fn on_a_terminal_setup_leads_from_an_empty_folder_to_the_first_answer_and_the_ch
     terminal.answer("\u{1b}[B\u{1b}[B\r");
     terminal.expect("changed `ASSISTANT_NAME` in `.env`");
     terminal.expect("`main` is answered by codex now");
+    terminal.expect("Install Longshore as a service");
+    terminal.answer(ENTER);
     terminal.expect("> Hello! Who are you, in one sentence?");
     terminal.expect("[rehearsal · codex · main] You said: Hello! Who are you, in one sentence?");
     terminal.expect("longshore run --rehearsal");
@@ -148,6 +150,8 @@ fn a_key_is_typed_without_a_trace_and_asked_about_before_it_is_kept() {
         "claude",
         "--channel",
         "console",
+        "--service",
+        "skip",
         "--no-message",
     ]);
     let mut terminal = Terminal::start(command);
@@ -229,7 +233,7 @@ fn whatsapp_is_offered_where_its_adapter_is_and_linked_in_the_same_terminal() {
     let program = beside.path().join("longshore");
     fs::copy(installation::binary(), &program).unwrap();
     let adapter = beside.path().join("longshore-whatsapp");
-    fs::write(&adapter, "#!/bin/sh\necho \"called with $* for $LONGSHORE_DATA\"\n").unwrap();
+    fs::write(&adapter, "#!/bin/sh\necho \"called with $*\"\n").unwrap();
     fs::set_permissions(&adapter, fs::Permissions::from_mode(0o755)).unwrap();
 
     let (status, told) = nothing.setup(&["--yes", "--credential", "none", "--channel", "whatsapp", "--no-message"]);
@@ -247,19 +251,20 @@ fn whatsapp_is_offered_where_its_adapter_is_and_linked_in_the_same_terminal() {
         "claude",
         "--credential",
         "none",
+        "--service",
+        "skip",
         "--no-message",
     ]);
     let mut terminal = Terminal::start(command);
     terminal.expect("How do people write to it?");
     terminal.answer("\u{1b}[B\r");
-    terminal.expect("changed `TZ`, `CHANNELS`, `CHANNEL_WHATSAPP` in `.env`");
+    terminal.expect("changed `TZ`, `CHANNELS` in `.env`");
     terminal.expect("Link WhatsApp now?");
     terminal.answer("y");
     terminal
-        .expect(&format!("called with link for {}/data/whatsapp", nothing.root().canonicalize().unwrap().display()));
+        .expect(&format!("called with --data {}/data/whatsapp link", nothing.root().canonicalize().unwrap().display()));
     terminal.expect("WhatsApp is linked");
     terminal.end();
     let env = nothing.env();
     assert!(env.contains("\nCHANNELS=console,whatsapp\n"), "{env}");
-    assert!(env.contains(&format!("\nCHANNEL_WHATSAPP={}\n", adapter.canonicalize().unwrap().display())), "{env}");
 }

@@ -37,7 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::container::docker::DockerRuntime;
 
@@ -190,11 +190,6 @@ impl Cli {
             Command::Status(args) => status::status(&args, &absolute(&self.root)?).await,
         }
     }
-}
-
-/// Whether this program has such a subcommand.
-fn knows(subcommand: &str) -> bool {
-    Cli::command().find_subcommand(subcommand).is_some()
 }
 
 fn absolute(root: &std::path::Path) -> anyhow::Result<PathBuf> {

@@ -44,10 +44,19 @@ pub(super) fn not_run(error: io::Error) -> anyhow::Error {
     anyhow!("`{PROGRAM}` cannot be run: {error}")
 }
 
+/// Whether the adapter is beside our own program.
+pub(super) fn is_beside() -> bool {
+    beside().is_some()
+}
+
+fn beside() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.parent()?.join(PROGRAM);
+    program.is_file().then_some(program)
+}
+
 /// Beside our own program, else wherever PATH leads.
 fn program() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
-    beside.filter(|program| program.is_file()).unwrap_or_else(|| PROGRAM.into())
+    beside().unwrap_or_else(|| PROGRAM.into())
 }
 
 #[cfg(test)]

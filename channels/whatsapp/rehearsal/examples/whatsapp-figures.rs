@@ -17,8 +17,14 @@ use longshore_whatsapp_fake::person::Person;
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
+use whatsapp_rust::Jid;
 
-use crate::rig::{BOT, GROUP, Host, Rig};
+use crate::rig::{BOT, GROUP, HANA, Host, Rig};
+
+/// Somebody whose bare client answers at once, and the group of the two.
+const KAI: &str = "15550003333";
+const KAI_HIDDEN: &str = "100000000000003";
+const ECHO: &str = "120363000000000002@g.us";
 
 const STARTS: usize = 9;
 const MESSAGES: usize = 200;
@@ -34,6 +40,7 @@ async fn main() -> Result<()> {
     let (rig, hana) = Rig::linked(true).await?;
     figure("start", &starts(&rig).await?);
     figure("memory", &[memory(&rig, &hana).await?]);
+    figure("floor", &floor(&rig, &hana).await?);
     figure("reply", &replies(&rig, &hana, &root, &host).await?);
     Ok(())
 }
@@ -76,6 +83,22 @@ fn resident(host: &Host) -> Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
+/// From a person's word to the answer that they read, when the same library without adapter and host gives it; in
+/// ms. Both ends' encryption and the server are in it.
+async fn floor(rig: &Rig, hana: &Person) -> Result<Vec<f64>> {
+    rig.server.add_account(KAI, KAI_HIDDEN, "Kai")?;
+    rig.server.add_group("120363000000000002", "Echo", &[HANA, KAI], true);
+    let kai = Person::join(&rig.server, KAI).await?;
+    let group: Jid = ECHO.parse()?;
+    let answering = tokio::spawn({
+        let group = group.clone();
+        async move { while kai.reads().await.is_ok() && kai.client.send_text(&group, "hello").await.is_ok() {} }
+    });
+    let samples = answers(hana, &group).await;
+    answering.abort();
+    samples
+}
+
 /// From a person's word to the answer that they read, by way of the adapter and the host, whose agent answers at
 /// once; in ms. The person's own encryption and the server are in it.
 async fn replies(rig: &Rig, hana: &Person, root: &std::path::Path, host: &std::path::Path) -> Result<Vec<f64>> {
@@ -95,22 +118,28 @@ async fn replies(rig: &Rig, hana: &Person, root: &std::path::Path, host: &std::p
         ensure!(begin.elapsed() < PATIENCE, "the host does not connect");
         sleep(PAUSE).await;
     }
-    let mut samples = Vec::new();
-    for number in 0..WARM_UP + REPLIES {
-        let begin = Instant::now();
-        hana.client.send_text(&rig.group(), format!("hello k{number}")).await?;
-        hana.reads().await?;
-        if number >= WARM_UP {
-            samples.push(milliseconds(begin));
-        }
-        sleep(PAUSE).await;
-    }
+    let samples = answers(hana, &rig.group()).await?;
     let pid = host.id().context("the host ended")?;
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(pid.try_into()?).unwrap(),
         rustix::process::Signal::TERM,
     )?;
     host.wait().await?;
+    Ok(samples)
+}
+
+/// Talks, and reads an answer to each word.
+async fn answers(person: &Person, group: &Jid) -> Result<Vec<f64>> {
+    let mut samples = Vec::new();
+    for number in 0..WARM_UP + REPLIES {
+        let begin = Instant::now();
+        person.client.send_text(group, format!("hello k{number}")).await?;
+        person.reads().await?;
+        if number >= WARM_UP {
+            samples.push(milliseconds(begin));
+        }
+        sleep(PAUSE).await;
+    }
     Ok(samples)
 }
 

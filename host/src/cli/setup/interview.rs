@@ -316,12 +316,12 @@ fn time_zone(text: &str) -> Result<String, String> {
     }
 }
 
-/// What of the settings is changed: only what differs from what there is.
+/// What of the settings is changed: only what differs from what there is. `channels` is all of them with WhatsApp.
 pub(super) fn changes<'a>(
     present: &Present,
     answers: &'a Answers,
     key: Option<&'a str>,
-    whatsapp: Option<&'a Whatsapp>,
+    channels: &'a str,
 ) -> Vec<(&'a str, Option<&'a str>)> {
     let mut changes = Vec::new();
     if answers.name != present.name {
@@ -343,20 +343,10 @@ pub(super) fn changes<'a>(
         (ProviderKind::Codex, Way::ApiKey) => changes.push(("CODEX_API_KEY", key)),
         _ => {}
     }
-    if let (ChannelChoice::Whatsapp, false, Some(whatsapp)) = (answers.channel, present.on_whatsapp, whatsapp) {
-        changes.push(("CHANNELS", Some(whatsapp.channels.as_str())));
-        changes.push(("CHANNEL_WHATSAPP", Some(whatsapp.command.as_str())));
+    if answers.channel == ChannelChoice::Whatsapp && !present.on_whatsapp {
+        changes.push(("CHANNELS", Some(channels)));
     }
     changes
-}
-
-/// The settings of the WhatsApp channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Whatsapp {
-    /// All channels, with it.
-    pub(super) channels: String,
-    /// The adapter's command.
-    pub(super) command: String,
 }
 
 #[cfg(test)]

@@ -17,11 +17,11 @@ use clap::{Args, ValueEnum};
 use longshore_protocol::ProviderKind;
 
 use self::credential::Source;
-use self::interview::{Answers, ChannelChoice, Given, Interview, Present, Way, Whatsapp, changes};
+use self::interview::{Answers, ChannelChoice, Given, Interview, Present, Way, changes};
 use super::doctor::credentials::setting;
 use super::login::{self, Way as LoginWay};
 use super::registered::registered;
-use super::{Ending, init, note, say};
+use super::{Ending, init, note, say, whatsapp};
 use crate::app::LOGIN;
 use crate::broker::login::describe;
 use crate::channel::console;
@@ -30,8 +30,6 @@ use crate::control::client::Client;
 use crate::groups::edit::{GroupsFile, Target};
 use crate::groups::{FILE_NAME, Group};
 
-/// WhatsApp's adapter: a program of its own beside this one.
-const WHATSAPP: &str = "longshore-whatsapp";
 /// What the first message says.
 const HELLO: &str = "Hello! Who are you, in one sentence?";
 
@@ -66,6 +64,9 @@ pub(super) struct SetupArgs {
     /// An agent image that is missing: made (or pulled, if `CONTAINER_IMAGE` is another one), or left so.
     #[arg(long, value_enum, value_name = "WHAT", default_value = "ask")]
     image: ImageWish,
+    /// Whether the host becomes a service of this machine.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "ask")]
+    service: ServiceWish,
     /// The first message.
     #[arg(long, value_name = "TEXT", default_value = HELLO)]
     message: String,
@@ -83,6 +84,17 @@ enum ImageWish {
     Make,
     /// Leave it so.
     Keep,
+}
+
+/// What to do about a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ServiceWish {
+    /// Ask; leave it where nobody can be asked.
+    Ask,
+    /// Install it.
+    Install,
+    /// Leave it.
+    Skip,
 }
 
 /// Whether there is somebody to ask.
@@ -104,8 +116,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
     };
     engine::check(asking).await?;
     let config = load_config(root)?;
-    let program = whatsapp_program();
-    let present = present(root, &config, program.is_some())?;
+    let present = present(root, &config)?;
     let answers = answers(present.clone(), &given, asking)?;
     let source = Source { file: args.key_file, check: !args.no_check };
     let key = credential::key(&answers, &source, &config, asking).await?;
@@ -114,21 +125,17 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         0 => format!("files     `{}` is an installation already; what is there stays", root.display()),
         number => format!("files     made {number} files in `{}`", root.display()),
     })?;
-    let names = || config.channels.iter().map(ChannelSetting::name);
-    let whatsapp = program.as_ref().map(|program| Whatsapp {
-        channels: names().chain(["whatsapp"]).collect::<Vec<_>>().join(","),
-        command: shell_words::quote(&program.display().to_string()).into_owned(),
-    });
-    let changed = save(root, &present, &answers, key.as_ref().map(|key| key.expose()), whatsapp.as_ref())?;
+    let channels: Vec<&str> = config.channels.iter().map(ChannelSetting::name).chain([whatsapp::CHANNEL]).collect();
+    let changed = save(root, &present, &answers, key.as_ref().map(|key| key.expose()), &channels.join(","))?;
     main_group(root, &present, answers.provider)?;
     let has_image = engine::image(&config.container_image, args.image, asking).await?;
     if answers.way == Way::Login {
         log_in(root, &config, asking, has_image).await?;
     }
     if answers.channel == ChannelChoice::Whatsapp {
-        link(root, program.as_deref(), asking)?;
+        link(root, asking)?;
     }
-    service(root, asking)?;
+    service(root, args.service, asking)?;
     if changed && Client::connect(root).await.is_ok() {
         say("host      the one that runs has the old settings until it is started again")?;
     }
@@ -148,7 +155,7 @@ fn load_config(root: &Path) -> anyhow::Result<Config> {
     })
 }
 
-fn present(root: &Path, config: &Config, has_whatsapp: bool) -> anyhow::Result<Present> {
+fn present(root: &Path, config: &Config) -> anyhow::Result<Present> {
     let login = describe(&root.join(LOGIN)).ok();
     let login = login.map(|login| match login.email {
         Some(email) => format!("the ChatGPT login of {email}"),
@@ -165,8 +172,8 @@ fn present(root: &Path, config: &Config, has_whatsapp: bool) -> anyhow::Result<P
             .map_or(ProviderKind::Claude, |main| main.provider),
         claude: config.claude.credential.as_ref().map(|credential| format!("`{}` in `.env`", setting(credential))),
         codex: login.or(key),
-        on_whatsapp: config.channels.iter().any(|channel| channel.name() == "whatsapp"),
-        has_whatsapp,
+        on_whatsapp: config.channels.iter().any(|channel| channel.name() == whatsapp::CHANNEL),
+        has_whatsapp: whatsapp::is_beside(),
     })
 }
 
@@ -189,17 +196,11 @@ fn answers(present: Present, given: &Given, asking: Asking) -> anyhow::Result<An
 }
 
 /// Changes what differs; whether anything did.
-fn save(
-    root: &Path,
-    present: &Present,
-    answers: &Answers,
-    key: Option<&str>,
-    whatsapp: Option<&Whatsapp>,
-) -> anyhow::Result<bool> {
-    let mut changes = changes(present, answers, key, whatsapp);
+fn save(root: &Path, present: &Present, answers: &Answers, key: Option<&str>, channels: &str) -> anyhow::Result<bool> {
+    let mut changes = changes(present, answers, key, channels);
     // A key that nobody gave changes nothing.
     if key.is_none() {
-        changes.retain(|(setting, _)| ["ASSISTANT_NAME", "TZ", "CHANNELS", "CHANNEL_WHATSAPP"].contains(setting));
+        changes.retain(|(setting, _)| ["ASSISTANT_NAME", "TZ", "CHANNELS"].contains(setting));
     }
     if changes.is_empty() {
         say("settings  `.env` stays as it is")?;
@@ -241,30 +242,29 @@ async fn log_in(root: &Path, config: &Config, asking: Asking, has_image: bool) -
 }
 
 /// The adapter's own linking, in this terminal.
-fn link(root: &Path, program: Option<&Path>, asking: Asking) -> anyhow::Result<()> {
-    let Some(program) = program else { return say("channel   `longshore-whatsapp` is not beside this program") };
+fn link(root: &Path, asking: Asking) -> anyhow::Result<()> {
     if asking == Asking::Nobody || !terminal::confirm("Link WhatsApp now? The phone has to be at hand.", true)? {
         return say("channel   then link the phone with `longshore whatsapp link`");
     }
-    let folder = root.join("data/whatsapp");
-    let status = Command::new(program).arg("link").env("LONGSHORE_DATA", folder).status();
-    match status.context("`longshore-whatsapp` cannot be started")? {
-        status if status.success() => say("channel   WhatsApp is linked; `longshore groups add` serves a chat of it"),
-        _ => say("channel   WhatsApp is not linked; `longshore whatsapp link` tries again"),
+    match whatsapp::command(root).arg("link").status() {
+        Ok(status) if status.success() => {
+            say("channel   WhatsApp is linked; `longshore groups add --from whatsapp` serves a chat of it")
+        }
+        Ok(_) => say("channel   WhatsApp is not linked; `longshore whatsapp link` tries again"),
+        Err(error) => say(&format!("channel   {:#}", whatsapp::not_run(error))),
     }
 }
 
-fn whatsapp_program() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.parent()?.join(WHATSAPP);
-    beside.is_file().then_some(beside)
-}
-
-/// Offers to install the service, where this release can.
-fn service(root: &Path, asking: Asking) -> anyhow::Result<()> {
-    if asking == Asking::Nobody || !super::knows("service") {
-        return Ok(());
-    }
-    if !terminal::confirm("Install Longshore as a service that starts with this machine?", false)? {
+/// Has the service installed, if that is wished.
+fn service(root: &Path, wish: ServiceWish, asking: Asking) -> anyhow::Result<()> {
+    let wished = match (wish, asking) {
+        (ServiceWish::Install, _) => true,
+        (ServiceWish::Skip, _) | (ServiceWish::Ask, Asking::Nobody) => false,
+        (ServiceWish::Ask, Asking::Person) => {
+            terminal::confirm("Install Longshore as a service that starts with this machine?", false)?
+        }
+    };
+    if !wished {
         return Ok(());
     }
     let program = std::env::current_exe().context("where this program is")?;
@@ -277,7 +277,7 @@ fn service(root: &Path, asking: Asking) -> anyhow::Result<()> {
 
 /// Whether the provider has anything to sign in with now.
 fn signs_in(root: &Path, provider: ProviderKind) -> anyhow::Result<bool> {
-    let present = present(root, &load_config(root)?, false)?;
+    let present = present(root, &load_config(root)?)?;
     Ok(match provider {
         ProviderKind::Claude => present.claude,
         ProviderKind::Codex => present.codex,
