@@ -98,7 +98,7 @@ fn status_says_that_a_rehearsal_answers() {
     let _host = Host::start(&installation);
     let output = installation.longshore(&["status"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("REHEARSAL") && text.contains("console:main") && text.contains("engine    "), "{text}");
+    assert!(text.contains("REHEARSAL") && text.contains("main") && text.contains("engine    "), "{text}");
     let json = installation.longshore(&["status", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["rehearsal"], true);

@@ -23,10 +23,11 @@ fn an_unknown_group_is_answered_with_the_known_ones() {
 #[test]
 fn without_a_host_the_command_line_says_how_to_start_one() {
     let installation = Installation::new();
-    for arguments in [&["chat", "main", "--once", "hello"][..], &["status"]] {
+    for (arguments, status) in [(&["chat", "main", "--once", "hello"][..], 1), (&["status"], 3)] {
         let output = installation.longshore(arguments);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("`longshore run`"), "{output:?}");
+        assert_eq!(output.status.code(), Some(status));
+        let said = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8_lossy(&said).contains("`longshore run`"), "{}", String::from_utf8_lossy(&said));
     }
 }
 

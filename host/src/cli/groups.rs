@@ -15,12 +15,13 @@ use serde_json::Value;
 use self::add::{AddArgs, Added, added};
 use super::table::table;
 use super::{Ending, note, say};
+use crate::cli::registered::registered;
 use crate::container::installation::Installation;
 use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{GroupStatus, Request, Response, Status};
+use crate::groups::FILE_NAME;
 use crate::groups::edit::{EditError, GroupsFile, Target};
-use crate::groups::{FILE_NAME, Groups, load};
 use crate::operator::Operator;
 
 /// How long a saved edit is waited for in the running host.
@@ -139,9 +140,10 @@ async fn ask(root: &Path) -> Option<Status> {
 
 /// What a host would serve if it were started now.
 fn from_file(root: &Path, path: &Path) -> anyhow::Result<Listing> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("the groups file `{}` cannot be read; `longshore init` makes one", path.display()))?;
-    let loaded = load(&bytes, &Groups::default());
+    if !path.exists() {
+        bail!("there is no groups file `{}`; `longshore init` makes one", path.display());
+    }
+    let loaded = registered(root)?;
     // The assistant's name matters only for groups without a trigger of their own.
     let groups = loaded.groups.iter().map(|group| GroupStatus::of(group, &loaded.problems, "assistant")).collect();
     let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -258,6 +260,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::groups::{Groups, load};
 
     fn listing(json: &str, live: bool) -> String {
         let loaded = load(json.as_bytes(), &Groups::default());

@@ -14,6 +14,7 @@ mod metrics;
 mod outbox;
 mod paint;
 mod reference;
+mod registered;
 mod rehearse;
 mod run;
 mod send;

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::app;
+use crate::cli::registered::registered;
 use crate::clock::Clock;
 use crate::control::client::Client;
 use crate::control::{Request, Response};
 use crate::deliver::desk::{OutboxCommand, OutboxDesk, OutboxReply};
-use crate::groups::{FILE_NAME, Groups, load};
 use crate::store::{self, Store};
 
 /// Who did it.
@@ -28,8 +28,7 @@ pub(super) async fn ask(root: &Path, command: OutboxCommand) -> anyhow::Result<(
     }
     // Held until the end: a host that starts meanwhile waits for nothing and says why.
     let _lock = app::lock(root)?;
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let groups = load(&bytes, &Groups::default()).groups;
+    let groups = registered(root)?.groups;
     let store = Store::open(&root.join(store::FILE))?;
     let desk = OutboxDesk { store, groups: groups.into(), outbound: None, now: Clock::system().now() };
     let served = desk.serve(command).await.map_err(anyhow::Error::msg)?;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use longshore_protocol::ipc::{ContextMode, Misfire, Overlap, ScheduleTask, ScheduleType};
 use longshore_protocol::{GroupId, TaskId};
 
+use super::registered::registered;
 use super::table::table;
 use super::{Ending, say};
 use crate::app;
@@ -14,7 +15,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::client::Client;
 use crate::control::{Request, Response};
-use crate::groups::{FILE_NAME, Groups, load};
 use crate::schedule::desk::{Desk, RunView, TaskCommand, TaskReply, TaskView};
 use crate::schedule::request::Circumstances;
 use crate::store::{self, Store};
@@ -180,8 +180,7 @@ async fn ask(root: &Path, command: TaskCommand) -> anyhow::Result<TaskReply> {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("`.env` has problems: {}", problems.join("; "))
     })?;
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let groups = load(&bytes, &Groups::default()).groups;
+    let groups = registered(root)?.groups;
     let desk = Desk {
         store: Store::open(&root.join(store::FILE))?,
         groups: groups.into(),

@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::logs::{one_line, zone};
+use super::registered::registered;
 use super::table::table;
 use super::{Ending, note, say};
 use crate::app;
 use crate::clock::Clock;
 use crate::control::client::Client;
-use crate::groups::{FILE_NAME, Groups, load};
 use crate::operator::Operator;
 use crate::record::FOLDER;
 use crate::record::read::Reader;
@@ -94,8 +94,7 @@ pub(super) async fn trace(args: TraceArgs, root: &Path) -> anyhow::Result<Ending
     };
     let mut reader = Reader::new(&root.join(FOLDER));
     let lines = lines(&mut reader, &about, &story, now)?;
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let groups = load(&bytes, &Groups::default()).groups;
+    let groups = registered(root)?.groups;
     let seen = Seen {
         now,
         story,

@@ -15,11 +15,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use longshore_protocol::{GroupId, ProviderKind};
 
+use super::registered::registered;
 use super::{Ending, note, say};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::groups::{FILE_NAME, Groups, load};
 use crate::store;
 use crate::store::search::search;
 use crate::store::transcript::{Said, Transcribed, said};
@@ -230,8 +230,7 @@ fn tell(provider: ProviderKind, left_out: &LeftOut) {
 
 /// The group's folder, and its chat if it is in the groups file.
 fn group(wanted: &str, root: &Path) -> anyhow::Result<(GroupId, Option<String>)> {
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let groups = load(&bytes, &Groups::default()).groups;
+    let groups = registered(root)?.groups;
     let found = groups.iter().find(|group| group.id.as_str() == wanted || group.name == wanted);
     match found {
         Some(group) => Ok((group.id.clone(), Some(group.chat.clone()))),

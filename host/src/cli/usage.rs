@@ -12,12 +12,13 @@ use jiff::civil::Date;
 use longshore_protocol::{GroupId, ProviderKind};
 use serde::Serialize;
 
+use super::registered::registered;
 use super::table::table;
 use super::{Ending, note, say};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::groups::{FILE_NAME, Groups, load};
+use crate::groups::Groups;
 use crate::store;
 use crate::store::usage::read_since;
 use crate::usage::budget::{Limit, Standing, spent, usd};
@@ -46,8 +47,7 @@ pub(super) fn usage(args: &UsageArgs, root: &Path) -> anyhow::Result<Ending> {
     let today = Clock::system().now().to_zoned(config.time_zone).date();
     let from = today.saturating_sub(Span::new().days(i64::from(args.days) - 1));
     let rows = read_since(&root.join(store::FILE), from.min(month_of(today)))?;
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let groups = load(&bytes, &Groups::default()).groups;
+    let groups = registered(root)?.groups;
     if let Some(group) = &args.group
         && groups.by_id(group).is_none()
         && rows.iter().all(|row| row.account.group != *group)
@@ -229,6 +229,7 @@ fn line(names: [String; 3], used: &Used) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::groups::load;
     use crate::usage::Tokens;
 
     fn row(day: &str, group: &str, model: &str, input: u64, nano_usd: u64, unpriced: u64) -> Row {

@@ -17,7 +17,7 @@ use super::{Group, Groups, syntax};
 const MAX_CHAT_BYTES: usize = 256;
 
 /// What a reading of the file came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// What is served from now on.
     pub groups: Groups,

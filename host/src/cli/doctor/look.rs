@@ -12,13 +12,14 @@ use super::environment::Surroundings;
 use super::findings::{DatabaseSeen, Exception, HostSeen, Seen, ServedChat};
 use super::{PATIENCE, credentials, environment};
 use crate::app;
+use crate::cli::registered::registered;
 use crate::clock::Clock;
 use crate::config::{ChannelSetting, Config};
 use crate::container::installation::Installation;
 use crate::container::mounts::extra::refusals;
 use crate::control::client::Client;
 use crate::control::{Request, Response};
-use crate::groups::{Credentials, FILE_NAME, Group, Groups, Network, load};
+use crate::groups::{Credentials, Group, Loaded, Network};
 use crate::operator::Operator;
 use crate::senders::{self, Senders};
 use crate::store::beside::Beside;
@@ -38,8 +39,10 @@ pub(super) async fn look(root: &Path) -> Seen {
         Err(problems) => (None, problems.iter().map(ToString::to_string).collect()),
     };
     let setting_warnings = config.iter().flat_map(|config| &config.warnings).map(ToString::to_string).collect();
-    let bytes = fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    let loaded = load(&bytes, &Groups::default());
+    let (loaded, unreadable) = match registered(root) {
+        Ok(loaded) => (loaded, None),
+        Err(error) => (Loaded::default(), Some(format!("{error:#}"))),
+    };
     let time_limit = config.as_ref().map_or(TIME_LIMIT, |config| config.container_timeout);
     let limit_of =
         |chat: &str| loaded.groups.by_chat(chat).and_then(|group| group.container.time_limit).unwrap_or(time_limit);
@@ -59,7 +62,7 @@ pub(super) async fn look(root: &Path) -> Seen {
         ),
         _ => (
             loaded.groups.iter().map(|group| (group.chat.clone(), group.id.to_string())).collect::<Vec<_>>(),
-            loaded.problems.iter().map(ToString::to_string).collect(),
+            loaded.problems.iter().map(ToString::to_string).chain(unreadable.clone()).collect(),
         ),
     };
     let images: BTreeSet<String> = loaded
@@ -72,7 +75,7 @@ pub(super) async fn look(root: &Path) -> Seen {
     let exceptions = loaded.groups.iter().flat_map(|group| exceptions(group)).collect();
     let ids: Vec<String> = loaded.groups.iter().map(|group| group.id.to_string()).collect();
     // Of a file with mistakes nobody can say which folders are whose.
-    let known = loaded.problems.is_empty().then_some(ids.as_slice());
+    let known = (loaded.problems.is_empty() && unreadable.is_none()).then_some(ids.as_slice());
     let Surroundings { engine, images, mut environment } = environment::look(root, &host, images, known).await;
     environment.env_is_secret = config.as_ref().is_some_and(has_secret);
     let credentials = config.iter().flat_map(|config| credentials::credentials(config, &loaded.groups, root)).collect();

@@ -12,10 +12,11 @@ use rustyline::error::ReadlineError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::registered::registered;
 use super::super::{note, whatsapp};
 use super::pick;
 use crate::clock::Clock;
-use crate::groups::{Entry, FILE_NAME, Groups, load};
+use crate::groups::Entry;
 use crate::store;
 use crate::store::introduced::{Introduced, introduced};
 
@@ -75,7 +76,7 @@ pub(super) async fn added(args: AddArgs, root: &Path) -> anyhow::Result<Option<A
 
 async fn choose(channel: &str, args: &AddArgs, root: &Path) -> anyhow::Result<Option<(Introduced, GroupId)>> {
     let known = chats_of(channel, root).await?;
-    let served = load(&std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_default(), &Groups::default()).groups;
+    let served = registered(root)?.groups;
     let chats: Vec<Introduced> = known.iter().filter(|chat| served.by_chat(&chat.chat).is_none()).cloned().collect();
     let is_taken = |id: &GroupId| served.by_id(id).is_some() || root.join("groups").join(id.as_str()).exists();
     let suggested = |name: &str| pick::folder_for(name, is_taken);

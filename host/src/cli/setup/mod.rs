@@ -20,6 +20,7 @@ use self::credential::Source;
 use self::interview::{Answers, ChannelChoice, Given, Interview, Present, Way, Whatsapp, changes};
 use super::doctor::credentials::setting;
 use super::login::{self, Way as LoginWay};
+use super::registered::registered;
 use super::{Ending, init, note, say};
 use crate::app::LOGIN;
 use crate::broker::login::describe;
@@ -27,7 +28,7 @@ use crate::channel::console;
 use crate::config::{ChannelSetting, Config, write};
 use crate::control::client::Client;
 use crate::groups::edit::{GroupsFile, Target};
-use crate::groups::{FILE_NAME, Group, Groups, load};
+use crate::groups::{FILE_NAME, Group};
 
 /// WhatsApp's adapter: a program of its own beside this one.
 const WHATSAPP: &str = "longshore-whatsapp";
@@ -104,7 +105,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
     engine::check(asking).await?;
     let config = load_config(root)?;
     let program = whatsapp_program();
-    let present = present(root, &config, program.is_some());
+    let present = present(root, &config, program.is_some())?;
     let answers = answers(present.clone(), &given, asking)?;
     let source = Source { file: args.key_file, check: !args.no_check };
     let key = credential::key(&answers, &source, &config, asking).await?;
@@ -132,7 +133,7 @@ pub(super) async fn setup(args: SetupArgs, root: &Path) -> anyhow::Result<Ending
         say("host      the one that runs has the old settings until it is started again")?;
     }
     let rehearsal = answers.way == Way::Nothing || !signs_in(root, answers.provider)?;
-    let ending = match console_group(root, answers.provider) {
+    let ending = match console_group(root, answers.provider)? {
         Some(group) if has_image && !args.no_message => first::message(root, &group, &args.message, rehearsal).await?,
         _ => Ending::Done,
     };
@@ -147,22 +148,18 @@ fn load_config(root: &Path) -> anyhow::Result<Config> {
     })
 }
 
-fn load_groups(root: &Path) -> Groups {
-    let bytes = std::fs::read(root.join("data").join(FILE_NAME)).unwrap_or_else(|_| b"{}".to_vec());
-    load(&bytes, &Groups::default()).groups
-}
-
-fn present(root: &Path, config: &Config, has_whatsapp: bool) -> Present {
+fn present(root: &Path, config: &Config, has_whatsapp: bool) -> anyhow::Result<Present> {
     let login = describe(&root.join(LOGIN)).ok();
     let login = login.map(|login| match login.email {
         Some(email) => format!("the ChatGPT login of {email}"),
         None => "a ChatGPT login".to_owned(),
     });
     let key = config.codex.api_key.as_ref().map(|_| "an API key in `.env`".to_owned());
-    Present {
+    Ok(Present {
         name: config.assistant_name.clone(),
         time_zone: config.time_zone.iana_name().unwrap_or("UTC").to_owned(),
-        provider: load_groups(root)
+        provider: registered(root)?
+            .groups
             .iter()
             .find(|group| group.is_main)
             .map_or(ProviderKind::Claude, |main| main.provider),
@@ -170,7 +167,7 @@ fn present(root: &Path, config: &Config, has_whatsapp: bool) -> Present {
         codex: login.or(key),
         on_whatsapp: config.channels.iter().any(|channel| channel.name() == "whatsapp"),
         has_whatsapp,
-    }
+    })
 }
 
 fn answers(present: Present, given: &Given, asking: Asking) -> anyhow::Result<Answers> {
@@ -219,7 +216,7 @@ fn main_group(root: &Path, present: &Present, provider: ProviderKind) -> anyhow:
     if provider == present.provider {
         return Ok(());
     }
-    let groups = load_groups(root);
+    let groups = registered(root)?.groups;
     let Some(main) = groups.iter().find(|group| group.is_main) else {
         return say("groups    there is no main group; `longshore groups add … --main` makes one");
     };
@@ -280,7 +277,7 @@ fn service(root: &Path, asking: Asking) -> anyhow::Result<()> {
 
 /// Whether the provider has anything to sign in with now.
 fn signs_in(root: &Path, provider: ProviderKind) -> anyhow::Result<bool> {
-    let present = present(root, &load_config(root)?, false);
+    let present = present(root, &load_config(root)?, false)?;
     Ok(match provider {
         ProviderKind::Claude => present.claude,
         ProviderKind::Codex => present.codex,
@@ -289,12 +286,12 @@ fn signs_in(root: &Path, provider: ProviderKind) -> anyhow::Result<bool> {
 }
 
 /// The group of the console that shows what was set up: main, or the first that this provider answers.
-fn console_group(root: &Path, provider: ProviderKind) -> Option<String> {
-    let groups = load_groups(root);
+fn console_group(root: &Path, provider: ProviderKind) -> anyhow::Result<Option<String>> {
+    let groups = registered(root)?.groups;
     let on_console = |group: &&std::sync::Arc<Group>| group.chat.starts_with(&format!("{}:", console::NAME));
     let mut candidates: Vec<_> = groups.iter().filter(on_console).collect();
     candidates.sort_by_key(|group| (!group.is_main, group.provider != provider));
-    candidates.first().map(|group| group.id.to_string())
+    Ok(candidates.first().map(|group| group.id.to_string()))
 }
 
 fn next(rehearsal: bool, provider: ProviderKind) -> String {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longshore_protocol::GroupId;
 
+use crate::cli::registered::registered;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::container::ContainerRuntime;
@@ -14,7 +15,7 @@ use crate::container::installation::Installation;
 use crate::container::mounts::extra::refusals;
 use crate::control::activity::{HostState, Queue};
 use crate::control::{ChannelStatus, GroupStatus, Petitions, Status, UsedToday};
-use crate::groups::{FILE_NAME, Groups, load};
+use crate::groups::{Groups, Loaded};
 use crate::operator::Operator;
 use crate::senders::{self, Senders};
 use crate::store;
@@ -63,14 +64,10 @@ fn of_files(root: &Path, state: HostState, now: Timestamp) -> Status {
         }
         Err(problems) => status.notes.extend(problems.iter().map(|problem| format!("`.env`: {problem}"))),
     }
-    let file = root.join("data").join(FILE_NAME);
-    let loaded = match std::fs::read(&file) {
-        Ok(bytes) => load(&bytes, &Groups::default()),
-        Err(error) => {
-            status.notes.push(format!("the groups file cannot be read: {error}"));
-            load(b"{}", &Groups::default())
-        }
-    };
+    let loaded = registered(root).unwrap_or_else(|error| {
+        status.notes.push(format!("{error:#}"));
+        Loaded::default()
+    });
     status.problems = loaded.problems.iter().map(ToString::to_string).collect();
     let operator = Operator::of_environment();
     status.sender_problems = Senders::at_start(&operator.settings.join(senders::FILE_NAME)).problems;
