@@ -41,6 +41,7 @@ impl Nothing {
             }
         }
         command.env("XDG_CONFIG_HOME", self.root().join(".config")).env("KEEP_WARM_SECONDS", "0");
+        command.env("CLI_UPDATES", "never");
         command.env("CONTAINER_IMAGE", installation::image());
         command
     }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use longshore_tests::host::HostOptions;
 use longshore_tests::{Host, Installation, installation};
 
 /// A registry that knows one version of everything, or answers nonsense.
@@ -139,4 +140,24 @@ fn an_image_whose_rehearsal_fails_changes_nothing_and_one_that_works_takes_over_
             .unwrap()
             .all(|entry| { !entry.unwrap().file_name().to_string_lossy().starts_with("rehearsal-") })
     );
+}
+
+#[test]
+fn what_a_host_knows_of_newer_releases_is_in_its_status_and_told_by_the_doctor_unless_it_may_ask_nobody() {
+    for (policy, is_told) in [("notify", true), ("never", false)] {
+        let installation = Installation::new();
+        installation.env(&format!("CLI_UPDATES={policy}\nNPM_CONFIG_REGISTRY=http://127.0.0.1:1"));
+        let known = r#"{"newest": [{"provider": "codex", "version": "999.0.1"}]}"#;
+        std::fs::write(installation.path("data/cli-updates.json"), known).unwrap();
+        let options = HostOptions { without_rehearsal: true, ..HostOptions::default() };
+        let _host = Host::start_with(&installation, &options);
+        let told = |arguments: &[&str]| {
+            String::from_utf8(installation.longshore(arguments).stdout).unwrap().contains("codex 999.0.1 is newer than")
+        };
+        assert_eq!(told(&["status"]), is_told, "{policy}");
+        let report = installation.longshore(&["doctor", "--all", "--json"]).stdout;
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        let commands = report["findings"].as_array().unwrap().iter().map(|found| &found["command"]);
+        assert_eq!(commands.filter(|command| *command == "longshore update apply").count(), usize::from(is_told));
+    }
 }

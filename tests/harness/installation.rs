@@ -100,6 +100,10 @@ impl Installation {
         {
             command.env("CONTAINER_IMAGE", image);
         }
+        // No test asks a registry of the world; one that looks at releases says where.
+        if !self.names("CLI_UPDATES") {
+            command.env("CLI_UPDATES", "never");
+        }
         // A container that waits for a next host would outlive its test.
         command.env("KEEP_WARM_SECONDS", "0");
         command.arg("--root").arg(self.root());

@@ -94,7 +94,7 @@ impl StubHost {
                 command.env(name, value);
             }
         }
-        command.env("XDG_CONFIG_HOME", installation.path(".config"));
+        command.env("XDG_CONFIG_HOME", installation.path(".config")).env("CLI_UPDATES", "never");
         if trace {
             command.env("LONGSHORE_STUB_TRACE", installation.path("trace.jsonl"));
         }

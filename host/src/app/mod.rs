@@ -5,6 +5,7 @@ mod life;
 mod lock;
 mod metrics;
 mod tasks;
+mod updates;
 mod upstream;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ pub use self::life::Life;
 pub use self::lock::{check, lock};
 use self::metrics::serve_metrics;
 use self::tasks::{death, named, ok};
+use self::updates::look_out;
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -231,6 +233,7 @@ impl App {
         let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
         let health = upkeep.health();
         tasks.spawn(named("upkeep", ok(upkeep.run(stop.clone()))));
+        let news = look_out(&root, &config, rehearsal.is_some(), &runtime, &clock, &stop, &mut tasks);
 
         let runner = Arc::new(TurnRunner {
             store: store.clone(),
@@ -267,6 +270,7 @@ impl App {
             console,
             store,
             health,
+            news,
             groups,
             senders,
             outbound,

@@ -15,7 +15,7 @@ use crate::container::image::recipe::{Flavour, Recipe};
 use crate::container::image::runner::{Runner, candidates};
 use crate::container::image::{self, Freshness};
 use crate::container::{ContainerRuntime, RuntimeError};
-use crate::update::registry::{self, newest};
+use crate::update::registry::newest;
 use crate::update::rehearse::{Verdict, rehearse};
 use crate::update::versions::{Release, package};
 
@@ -27,9 +27,9 @@ const CANDIDATE: &str = "longshore-agent:candidate";
 pub(super) struct UpdateArgs {
     #[command(subcommand)]
     command: UpdateCommand,
-    /// The npm registry that is asked.
-    #[arg(long, global = true, env = "NPM_CONFIG_REGISTRY", hide_env_values = true, default_value = registry::DEFAULT, value_name = "URL")]
-    registry: BaseUrl,
+    /// The npm registry that is asked [default: the one in `.env`, or npm's own]
+    #[arg(long, global = true, env = "NPM_CONFIG_REGISTRY", hide_env_values = true, value_name = "URL")]
+    registry: Option<BaseUrl>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,11 +67,12 @@ pub(super) async fn update(args: UpdateArgs, root: &Path) -> anyhow::Result<Endi
         anyhow!("`.env` has problems: {}", problems.join("; "))
     })?;
     let tag = config.container_image;
+    let registry = args.registry.or(config.updates.registry).unwrap_or_else(BaseUrl::npm);
     match args.command {
-        UpdateCommand::Check { json } => check(&args.registry, &tag, json).await,
+        UpdateCommand::Check { json } => check(&registry, &tag, json).await,
         UpdateCommand::Apply(apply) => match &apply.image {
             Some(image) => make_current(root, image, &tag).await,
-            None => build(root, &args.registry, &tag, &apply).await,
+            None => build(root, &registry, &tag, &apply).await,
         },
     }
 }

@@ -43,6 +43,12 @@ impl BaseUrl {
         Self::https("auth.openai.com", "/oauth/token")
     }
 
+    /// Where npm itself looks.
+    #[must_use]
+    pub fn npm() -> Self {
+        Self::https("registry.npmjs.org", "")
+    }
+
     /// A collector of spans on this machine, at its usual port.
     #[must_use]
     pub fn collector() -> Self {

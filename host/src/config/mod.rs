@@ -13,6 +13,7 @@ mod parse;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod updates;
 pub mod write;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use tracing::level_filters::LevelFilter;
 pub use self::base_url::{BaseUrl, BaseUrlError};
 pub use self::credential::ClaudeCredential;
 pub use self::secret::{Secret, SecretError};
+pub use self::updates::{UpdatePolicy, Updates};
 
 use crate::container::LinkKind;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub assistant_name: String,
     /// `CONTAINER_IMAGE`: the agents' image.
     pub container_image: String,
+    /// Newer releases of the CLIs in that image.
+    pub updates: Updates,
     /// `BROKER_LINK`: how containers reach the broker; `None` as the engine's place needs it.
     pub broker_link: Option<LinkKind>,
     /// `CONTAINER_TIMEOUT`: how long one turn may take.

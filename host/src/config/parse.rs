@@ -11,14 +11,16 @@ use tracing::level_filters::LevelFilter;
 
 use super::{
     BaseUrl, ChannelSetting, ClaudeAccess, CodexAccess, Config, ConfigProblem, ConfigWarning, FILE, LogSettings,
-    credential, metrics,
+    credential, metrics, updates,
 };
 use crate::container::LinkKind;
 
 /// Every setting but the channels' own commands.
-pub(super) const KEYS: [&str; 32] = [
+pub(super) const KEYS: [&str; 34] = [
     "ASSISTANT_NAME",
     "CONTAINER_IMAGE",
+    updates::KEY,
+    updates::REGISTRY,
     "BROKER_LINK",
     "CONTAINER_TIMEOUT",
     "IDLE_TIMEOUT",
@@ -88,7 +90,7 @@ impl<'a> Settings<'a> {
         self.warnings.push(ConfigWarning { key: key.to_owned(), text });
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         value(self.vars, key)
     }
 
@@ -150,6 +152,7 @@ pub(super) fn config(vars: &BTreeMap<String, String>) -> Result<Config, Vec<Conf
         container_image: settings
             .text("CONTAINER_IMAGE", 255, |character| character.is_ascii_graphic(), "an image reference")
             .unwrap_or_else(|| "longshore-agent:latest".to_owned()),
+        updates: updates::updates(&mut settings),
         broker_link: broker_link(&mut settings),
         container_timeout: settings.milliseconds("CONTAINER_TIMEOUT", 30 * MINUTE, 1_000..=DAY),
         idle_timeout: settings.milliseconds("IDLE_TIMEOUT", 10 * MINUTE, 0..=7 * DAY),
@@ -383,7 +386,7 @@ fn nearest(key: &str) -> Option<&'static str> {
 }
 
 /// A value as a problem shows it: in one line, not long.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const LIMIT: usize = 60;
     let mut shown: String = text.chars().take(LIMIT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(LIMIT).is_some() {

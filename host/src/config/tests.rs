@@ -145,6 +145,29 @@ fn a_name_server_is_an_address_perhaps_with_a_port() {
 }
 
 #[test]
+fn releases_are_looked_for_where_the_operator_says_or_not_at_all() {
+    let updates = |vars: &[(&str, &str)]| parse(vars).map(|config| (config.updates.policy, warnings(&config).len()));
+    for (policy, registry, told) in [
+        ("", "", (UpdatePolicy::Notify, 0)),
+        ("Notify", "http://127.0.0.1:4873/npm/", (UpdatePolicy::Notify, 0)),
+        ("never", "", (UpdatePolicy::Never, 0)),
+        ("never", "nowhere", (UpdatePolicy::Never, 0)),
+        // Meant for npm, and no reason not to start.
+        ("notify", "https://ada:secret@npm.example", (UpdatePolicy::Never, 1)),
+    ] {
+        assert_eq!(
+            updates(&[("CLI_UPDATES", policy), ("NPM_CONFIG_REGISTRY", registry)]),
+            Ok(told),
+            "{policy} {registry}"
+        );
+    }
+    assert!(problems(&[("CLI_UPDATES", "auto")])[0].contains("`longshore update apply`"));
+    assert!(problems(&[("CLI_UPDATES", "daily")])[0].contains("`never` or `notify`"));
+    let secret = parse(&[("NPM_CONFIG_REGISTRY", "https://ada:secret@npm.example")]).unwrap();
+    assert!(!format!("{:?}", secret.warnings).contains("secret"), "{:?}", secret.warnings);
+}
+
+#[test]
 fn an_empty_value_is_as_good_as_none() {
     let empty: Vec<(&str, &str)> = parse::KEYS.into_iter().zip(["", " ", "\t"].into_iter().cycle()).collect();
     assert_eq!(parse(&empty).unwrap(), parse(&[]).unwrap());

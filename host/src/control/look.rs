@@ -28,11 +28,12 @@ impl Control {
     /// How the host is.
     pub(super) async fn status(&self) -> Status {
         let snapshot = self.groups.borrow().clone();
-        let (engine, residents, refused_mounts, looked) = tokio::join!(
+        let (engine, residents, refused_mounts, looked, cli_updates) = tokio::join!(
             tokio::time::timeout(PING, self.runtime.ping()),
             self.residents.seen(MEMORY),
             self.residents.refused_mounts(),
             self.glance(&snapshot),
+            self.news.newer(),
         );
         let (glance, notes) = match looked {
             Ok(glance) => (glance, Vec::new()),
@@ -80,6 +81,7 @@ impl Control {
             tasks_paused: glance.tasks.1,
             database_checked_at: self.health.checked_at().map(|at| at.to_string()),
             database_damage: self.health.damage(),
+            cli_updates,
         }
     }
 

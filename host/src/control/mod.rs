@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::deliver::desk::{OutboxCommand, OutboxReply};
 use crate::groups::{Group, Problem};
 use crate::schedule::desk::{TaskCommand, TaskReply};
+use crate::update::versions::Release;
 
 /// The socket's path under the installation's root.
 pub const SOCKET: &str = "data/host.sock";
@@ -228,6 +229,9 @@ pub struct Status {
     /// What is wrong with it, if that found anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database_damage: Option<String>,
+    /// Releases of the CLIs that are newer than those in the agent image, as far as the host knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cli_updates: Vec<Release>,
 }
 
 /// What became of files that agents dropped.

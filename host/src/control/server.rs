@@ -26,6 +26,7 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::messages::Outcome;
 use crate::turn::stops::Stops;
+use crate::update::lookout::News;
 use crate::upkeep::Health;
 use crate::usage::meter::Meter;
 
@@ -42,6 +43,8 @@ pub struct Control {
     pub store: Store,
     /// How the store's file is.
     pub health: Health,
+    /// Which releases of the CLIs there are.
+    pub news: News,
     /// The groups as they are now.
     pub groups: watch::Receiver<Arc<Snapshot>>,
     /// Who may wake agents.

@@ -15,8 +15,6 @@ use thiserror::Error;
 
 use crate::config::BaseUrl;
 
-/// Where npm itself looks.
-pub const DEFAULT: &str = "https://registry.npmjs.org";
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The largest answer that is read: the description of one version.

@@ -1,10 +1,13 @@
 //! Which version is newer. Pure.
 
 use longshore_protocol::ProviderKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// The longest text that is taken for a version.
+const LONGEST: usize = 64;
 
 /// A CLI: what the image has and what there is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// Whose.
     pub provider: ProviderKind,
@@ -39,8 +42,12 @@ pub fn package(provider: ProviderKind) -> &'static str {
     }
 }
 
-/// A released version's numbers; `None` for a trial version, which nobody is offered.
+/// A released version's numbers; `None` for a trial version, which nobody is offered, and for what is no version.
 fn parts(version: &str) -> Option<[u64; 3]> {
+    // It is shown on terminals and written into the log.
+    if version.len() > LONGEST || !version.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
     let (version, _build) = version.split_once('+').unwrap_or((version, ""));
     let mut numbers = version
         .split('.')
@@ -66,6 +73,8 @@ mod tests {
             (Some("1.0.0"), "", false),
             (Some("1.0.0"), "2.0", false),
             (Some("1.0.0"), "2.0.0.1", false),
+            (Some("1.0.0"), "2.0.0+\u{1b}[2J", false),
+            (Some("1.0.0"), concat!("2.0.0+", "0123456789012345678901234567890123456789012345678901234567890"), false),
             (Some("1.0.0"), "99999999999999999999.0.0", false),
         ] {
             let release = Release::new(ProviderKind::Codex, installed.map(str::to_owned), newest.to_owned());

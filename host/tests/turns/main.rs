@@ -14,6 +14,7 @@ mod stage;
 mod stop;
 mod tasks;
 mod theatre;
+mod updates;
 
 use std::time::Duration;
 

@@ -59,7 +59,7 @@ impl ContainerRuntime for Theatre {
             "foreign" => return Err(RuntimeError::ImageProtocol { image, found: "none".into(), expected: 1 }),
             _ => {}
         }
-        Ok(ImageInfo { id: "stage".into(), claude: None, codex: None })
+        Ok(ImageInfo { id: "stage".into(), claude: Some("2.1.9".into()), codex: Some("0.169.0".into()) })
     }
 
     async fn start(&self, _spec: &ContainerSpec) -> Result<Attached, RuntimeError> {

@@ -15,6 +15,7 @@ pub(in crate::cli) use self::environment::advice;
 pub(super) use self::environment::{Disk, EngineSeen, Environment, mends};
 use crate::control::{ChannelStatus, Status};
 use crate::store::unfinished::Unfinished;
+use crate::update::versions::Release;
 
 /// What waits for less is on its way.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
@@ -215,6 +216,9 @@ pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
     if let DatabaseSeen::Read(read) = &seen.database {
         found.extend(unfinished::unfinished(seen, read));
     }
+    if let HostSeen::Running(status) = &seen.host {
+        found.extend(status.cli_updates.iter().map(update));
+    }
     if let HostSeen::Running(status) = &seen.host
         && status.petitions.refused > 0
     {
@@ -293,6 +297,13 @@ fn link(channel: &ChannelStatus, uptime_seconds: u64) -> Option<Finding> {
         None => finding,
     };
     Some(finding.graded(severity))
+}
+
+fn update(release: &Release) -> Finding {
+    let Release { provider, installed, newest, .. } = release;
+    let installed = installed.as_deref().unwrap_or("a version that it does not tell");
+    let text = format!("the agent image has `{provider}` {installed}, and there is {newest}");
+    note("image", text, "`longshore update apply` rehearses it and takes it").with("longshore update apply")
 }
 
 impl Seen {

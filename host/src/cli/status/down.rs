@@ -138,5 +138,6 @@ fn nothing(state: HostState, notes: Vec<String>) -> Status {
         tasks_paused: 0,
         database_checked_at: None,
         database_damage: None,
+        cli_updates: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use super::super::paint::{Ink, Paint, table};
 use super::duration;
 use crate::control::activity::{Activity, HostState, LastOutcome, LastTurn, ResidentState};
 use crate::control::{ChannelStatus, Egress, GroupStatus, Petitions, Status, UsedToday};
+use crate::update::versions::Release;
 use crate::usage::budget::usd;
 
 /// What stands where nothing is.
@@ -106,6 +107,11 @@ impl Page {
             (Some(damage), _) => self.line("database", Ink::Bad, &format!("DAMAGED: {damage}")),
             (None, Some(at)) => self.line("database", Ink::Plain, &format!("sound, checked {at}")),
             (None, None) => {}
+        }
+        for Release { provider, installed, newest, .. } in &status.cli_updates {
+            let installed = installed.as_deref().unwrap_or("the image's");
+            let text = format!("{provider} {newest} is newer than {installed}; `longshore update apply` takes it");
+            self.line("update", Ink::Attention, &text);
         }
     }
 

@@ -46,6 +46,7 @@ fn status() -> Status {
         tasks_paused: 0,
         database_checked_at: None,
         database_damage: None,
+        cli_updates: Vec::new(),
     }
 }
 
@@ -176,7 +177,9 @@ fn a_healthy_installation_has_no_findings() {
 
 #[test]
 fn every_finding_of_a_running_host_says_what_to_do() {
-    let mut seen = seen(HostSeen::Running(Box::new(status())), unfinished());
+    let newer = Release::new(ProviderKind::Claude, Some("2.1.9".into()), "2.1.10".into());
+    let status = Status { cli_updates: vec![newer], ..status() };
+    let mut seen = seen(HostSeen::Running(Box::new(status)), unfinished());
     seen.engine = Some("the container engine does not answer: No such file or directory".into());
     seen.images = vec!["the agent image `longshore-agent:latest` is missing; run `longshore image build`".into()];
     seen.group_problems = vec!["line 3, column 5: `$['x'].folder`: is taken (the chat is not served)".into(); 7];

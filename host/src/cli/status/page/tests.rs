@@ -1,6 +1,7 @@
 use super::*;
 use crate::control::ChannelGap;
 use crate::control::activity::{NextTask, Queue, ResidentStatus};
+use longshore_protocol::ProviderKind;
 
 const NOW: &str = "2026-02-01T12:00:00Z";
 
@@ -82,6 +83,7 @@ pub(in crate::cli) fn healthy() -> Status {
         tasks_paused: 1,
         database_checked_at: Some("2026-02-01T04:00:00Z".into()),
         database_damage: None,
+        cli_updates: Vec::new(),
     }
 }
 
@@ -130,6 +132,10 @@ pub(in crate::cli) fn broken() -> Status {
         outbox_pending: 2,
         outbox_dead: 1,
         database_damage: Some("Page 7: btreeInitPage() returns error code 11".into()),
+        cli_updates: vec![
+            Release::new(ProviderKind::Claude, Some("2.1.9".into()), "2.1.10".into()),
+            Release::new(ProviderKind::Codex, None, "0.170.0".into()),
+        ],
         ..healthy
     }
 }
