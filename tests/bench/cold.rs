@@ -97,6 +97,7 @@ async fn once() -> anyhow::Result<f64> {
     let root = installation.root().to_owned();
     let app = App::start(Options {
         root,
+        program: std::env::current_exe()?,
         config,
         rehearsal: true,
         runtime,

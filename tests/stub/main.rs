@@ -26,6 +26,7 @@ async fn main() -> anyhow::Result<()> {
     let runtime = Arc::new(runtime::Stub::new(trace.as_deref())?);
     let app = App::start(Options {
         root,
+        program: std::env::current_exe()?,
         config,
         rehearsal: false,
         runtime,

@@ -1,5 +1,6 @@
-//! The wiring: what is made of what, who is told to stop and in which order.
+//! The wiring: what is made of what.
 
+mod ending;
 mod engine;
 mod life;
 mod lock;
@@ -23,8 +24,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use self::life::Life;
 pub use self::lock::{check, lock};
 use self::metrics::serve_metrics;
-use self::tasks::{death, named, ok};
-use self::updates::look_out;
+use self::tasks::{named, ok};
+use self::updates::{Taker, look_out};
 pub use self::upstream::LOGIN;
 use self::upstream::{chatgpt, start_rehearsal};
 use crate::broker::egress::network::Internet;
@@ -81,6 +82,8 @@ const INBOX: usize = 1024;
 pub struct Options {
     /// The installation: the folder with `.env`, `data/` and `groups/`.
     pub root: PathBuf,
+    /// Our own program, for what a process of its own does.
+    pub program: PathBuf,
     /// The settings.
     pub config: Config,
     /// Whether the stand-in answers instead of the models.
@@ -124,7 +127,7 @@ impl App {
     /// # Errors
     /// A sentence for the operator.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { root, config, rehearsal, runtime, operator, clock } = options;
+        let Options { root, program, config, rehearsal, runtime, operator, clock } = options;
         let lock = lock(&root)?;
         let installation = Installation::of(&root).context("the installation's folder cannot be read")?;
         let store = Store::open(&root.join(store::FILE))?;
@@ -233,7 +236,15 @@ impl App {
         let upkeep = Upkeep::new(&root, store.clone(), groups.clone(), config.retention, clock.clone());
         let health = upkeep.health();
         tasks.spawn(named("upkeep", ok(upkeep.run(stop.clone()))));
-        let news = look_out(&root, &config, rehearsal.is_some(), &runtime, &clock, &stop, &mut tasks);
+        let news = look_out(
+            Taker { program, root: root.clone() },
+            &config,
+            rehearsal.is_some(),
+            &runtime,
+            &clock,
+            &stop,
+            &mut tasks,
+        );
 
         let runner = Arc::new(TurnRunner {
             store: store.clone(),
@@ -309,62 +320,6 @@ impl App {
             _lock: lock,
             _socket: socket,
         })
-    }
-
-    /// Runs until `until` is told to stop or a task dies, then lets running turns end and closes. If
-    /// `restart` was told, too, warm containers are left to the next host.
-    ///
-    /// # Errors
-    /// Names the task that died.
-    pub async fn run(mut self, until: Stop, restart: Stop) -> anyhow::Result<()> {
-        let died = tokio::select! {
-            () = until.cancelled() => None,
-            Some(ended) = self.tasks.join_next() => Some(death(ended)),
-            ended = &mut self.dispatch => return Err(death(ended.map(|result| ("dispatch", result)))),
-        };
-        tracing::info!("stopping: running turns may end");
-        self.drain.cancel();
-        if tokio::time::timeout(self.drain_limit, &mut self.dispatch).await.is_err() {
-            tracing::warn!("turns still run; they are recovered at the next start");
-            self.dispatch.abort();
-        }
-        if died.is_none() {
-            self.part().await;
-        }
-        self.stop.cancel();
-        let close = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(CLOSE, close).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
-        }
-        let next_host = restart.is_cancelled() && !self.keep_warm.is_zero();
-        self.residents.close(next_host.then_some(self.keep_warm)).await;
-        // What fails is in the log.
-        let _ = self.meter.write().await;
-        if let Some(login) = &self.login
-            && tokio::time::timeout(SETTLE, login.settle()).await.is_err()
-        {
-            tracing::error!("a refresh of the ChatGPT login did not end; run `longshore login codex` if it is refused");
-        }
-        if let Some(rehearsal) = self.rehearsal.take() {
-            rehearsal.stop().await;
-        }
-        tracing::info!("stopped");
-        died.map_or(Ok(()), Err)
-    }
-
-    /// What the last turns said leaves while the channels are still there.
-    async fn part(&mut self) {
-        self.parting.cancel();
-        let left = async {
-            while let Some(ended) = self.tasks.join_next().await {
-                if matches!(ended, Ok((DELIVERY, _))) {
-                    break;
-                }
-            }
-        };
-        if tokio::time::timeout(CLOSE, left).await.is_err() {
-            tracing::warn!("not everything could be sent; the rest is sent after the next start");
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Newer releases of the CLIs, as far as the operator wants to hear of them.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -11,10 +10,11 @@ use crate::config::{BaseUrl, Config, UpdatePolicy};
 use crate::container::ContainerRuntime;
 use crate::stop::Stop;
 use crate::update::lookout::{Lookout, News};
+pub(super) use crate::update::taker::Taker;
 
 /// Looks for them daily if `CLI_UPDATES` says so, and never in a rehearsal.
 pub(super) fn look_out(
-    root: &Path,
+    taker: Taker,
     config: &Config,
     is_rehearsal: bool,
     runtime: &Arc<dyn ContainerRuntime>,
@@ -27,7 +27,9 @@ pub(super) fn look_out(
         return news;
     }
     let registry = config.updates.registry.clone().unwrap_or_else(BaseUrl::npm);
-    let lookout = Lookout::open(root, registry, news.clone(), clock.clone());
+    let root = taker.root.clone();
+    let taker = (config.updates.policy == UpdatePolicy::Auto).then_some(taker);
+    let lookout = Lookout::open(&root, registry, news.clone(), clock.clone(), taker);
     tasks.spawn(named("updates", ok(lookout.run(stop.clone()))));
     news
 }

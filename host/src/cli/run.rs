@@ -71,6 +71,7 @@ async fn serve(args: RunArgs, config: Config, root: PathBuf) -> anyhow::Result<E
     let runtime = Arc::new(super::engine());
     let options = Options {
         root: root.clone(),
+        program: std::env::current_exe().context("where this program is")?,
         config,
         rehearsal,
         runtime,

@@ -25,6 +25,8 @@ pub enum UpdatePolicy {
     /// It asks the registry daily, and tells the operator.
     #[default]
     Notify,
+    /// It does so, and lets them be rehearsed and taken.
+    Auto,
 }
 
 pub(super) fn updates(settings: &mut Settings<'_>) -> Updates {
@@ -46,12 +48,12 @@ fn policy(settings: &mut Settings<'_>) -> UpdatePolicy {
     match text.to_ascii_lowercase().as_str() {
         "never" => return UpdatePolicy::Never,
         "notify" => return UpdatePolicy::Notify,
-        "auto" => settings.refuse(ConfigProblem::new(
+        "auto" => return UpdatePolicy::Auto,
+        _ => settings.refuse(ConfigProblem::new(
             KEY,
-            "is `auto`, and the host takes no release by itself",
-            "write `notify`, and run `longshore update apply` when it tells of one",
+            format!("is `{}`", shown(text)),
+            "write `never`, `notify` or `auto`",
         )),
-        _ => settings.refuse(ConfigProblem::new(KEY, format!("is `{}`", shown(text)), "write `never` or `notify`")),
     }
     UpdatePolicy::default()
 }

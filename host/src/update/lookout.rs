@@ -1,4 +1,5 @@
-//! Asks the registry daily for newer releases of the CLIs, and tells the operator. Nothing depends on its answer.
+//! Asks the registry daily for newer releases of the CLIs, tells the operator, and has them taken where that is
+//! wanted. Nothing else depends on its answer.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,6 +12,7 @@ use longshore_protocol::ProviderKind;
 
 use super::plan::{Newest, Remembered};
 use super::registry::newest;
+use super::taker::{LOG, Taker};
 use super::versions::{Release, package};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
@@ -71,12 +73,13 @@ pub struct Lookout {
     installation: String,
     start: Timestamp,
     remembered: Remembered,
+    taker: Option<Taker>,
 }
 
 impl Lookout {
-    /// Of an installation whose host starts now; goes on where the last one ended.
+    /// Of an installation whose host starts now; goes on where the last one ended. Without a taker it only tells.
     #[must_use]
-    pub fn open(root: &Path, registry: BaseUrl, news: News, clock: Clock) -> Self {
+    pub fn open(root: &Path, registry: BaseUrl, news: News, clock: Clock, taker: Option<Taker>) -> Self {
         let file = root.join(FILE);
         let remembered = read(&file).unwrap_or_else(|error| {
             tracing::debug!(%error, file = FILE, "what is known of newer releases cannot be read; it is asked for again");
@@ -84,7 +87,7 @@ impl Lookout {
         });
         news.know(&remembered.newest);
         let (installation, start) = (root.display().to_string(), clock.now());
-        Self { registry, news, clock, file, installation, start, remembered }
+        Self { registry, news, clock, file, installation, start, remembered, taker }
     }
 
     /// Asks when it is time, until told to stop.
@@ -118,7 +121,8 @@ impl Lookout {
             }
         }
         self.news.know(&self.remembered.newest);
-        for Release { provider, installed, newest, .. } in self.remembered.untold(&self.news.newer().await) {
+        let newer = self.news.newer().await;
+        for Release { provider, installed, newest, .. } in self.remembered.untold(&newer) {
             tracing::info!(
                 %provider,
                 installed,
@@ -126,7 +130,17 @@ impl Lookout {
                 "there is a newer release; `longshore update apply` rehearses it and takes it"
             );
         }
+        let taker = self.taker.clone().filter(|_| self.remembered.tries(&newer));
+        // Counted before it is begun, so that a host that dies of it does not try for ever.
         self.write();
+        if let Some(taker) = taker {
+            match taker.take().await {
+                Ok(()) => tracing::info!("the newest releases were rehearsed and taken"),
+                Err(why) => {
+                    tracing::warn!(why, log = LOG, "the newest releases were not taken; the image is as it was")
+                }
+            }
+        }
     }
 
     fn write(&self) {

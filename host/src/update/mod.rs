@@ -4,4 +4,5 @@ pub mod lookout;
 pub mod plan;
 pub mod registry;
 pub mod rehearse;
+pub mod taker;
 pub mod versions;

@@ -16,6 +16,9 @@ const DAILY: SignedDuration = SignedDuration::from_hours(24);
 /// By how much that is delayed at most, in seconds: not all hosts ask at the same time of the day.
 const DAILY_SPREAD: u32 = 2 * 60 * 60;
 
+/// How often the same releases are tried, a day apart: a build may fail for want of a network.
+const TRIES: u32 = 3;
+
 /// A CLI's newest release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
@@ -35,6 +38,10 @@ pub struct Remembered {
     pub newest: Vec<Newest>,
     /// Of which the log has told.
     pub told: Vec<Newest>,
+    /// Which were tried last.
+    pub tried: Vec<Newest>,
+    /// How often.
+    pub tries: u32,
 }
 
 impl Remembered {
@@ -67,6 +74,24 @@ impl Remembered {
             }
         }
         untold
+    }
+
+    /// Whether to try these releases now; if so, that is counted. What has failed three times is left until there
+    /// is another release.
+    pub fn tries(&mut self, releases: &[Release]) -> bool {
+        let wanted: Vec<Newest> = releases
+            .iter()
+            .filter(|release| release.is_newer)
+            .map(|release| Newest { provider: release.provider, version: release.newest.clone() })
+            .collect();
+        if wanted.is_empty() {
+            return false;
+        }
+        if self.tried != wanted {
+            (self.tried, self.tries) = (wanted, 0);
+        }
+        self.tries = self.tries.saturating_add(1);
+        self.tries <= TRIES
     }
 }
 
@@ -120,5 +145,23 @@ mod tests {
             assert_eq!(remembered.untold(&releases).len(), told, "{releases:?}");
         }
         assert_eq!(remembered.told.len(), 2);
+    }
+
+    #[test]
+    fn a_release_is_tried_three_times_and_then_left_until_there_is_another() {
+        let release = |newest: &str| Release::new(ProviderKind::Claude, Some("2.0.0".into()), newest.into());
+        let mut remembered = Remembered::default();
+        for (newest, is_tried) in [
+            ("2.0.0", false),
+            ("2.0.1", true),
+            ("2.0.1", true),
+            ("2.0.0", false),
+            ("2.0.1", true),
+            ("2.0.1", false),
+            ("2.0.1", false),
+            ("2.0.2", true),
+        ] {
+            assert_eq!(remembered.tries(&[release(newest)]), is_tried, "{newest}");
+        }
     }
 }

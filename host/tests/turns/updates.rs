@@ -1,6 +1,7 @@
 //! Newer releases of the CLIs, and who hears of them: the whole host, with a registry of this machine.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -89,6 +90,7 @@ impl Running {
         let app = App::start(Options {
             config: Config::parse(&settings).unwrap(),
             rehearsal,
+            program: path.join("program"),
             runtime: Arc::new(Theatre(Arc::new(actors))),
             operator: Operator::at(path.clone(), None),
             clock,
@@ -166,9 +168,37 @@ async fn a_newer_release_is_told_of_and_nobody_is_asked_twice_in_a_day_or_after_
 }
 
 #[tokio::test]
+async fn with_auto_a_newer_release_is_taken_by_a_process_of_its_own_and_one_that_fails_is_tried_for_three_days() {
+    let registry = Registry::new().await;
+    let root = tempfile::tempdir().unwrap();
+    let (program, calls) = (root.path().join("program"), root.path().join("calls"));
+    let script =
+        format!("#!/bin/sh\necho \"$*\" >> {}\necho 'codex does not answer in it' >&2\nexit 1\n", calls.display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let start = Timestamp::from_second(START).unwrap();
+    let host = Running::start(root, start, "auto", &registry, false).await;
+    let called = || std::fs::read_to_string(&calls).unwrap_or_default().lines().count();
+    host.hands.advance(16 * MINUTE);
+    for day in 1..=3 {
+        until("it is tried", async || called() == day).await;
+        let printed = host.root.path().join("data/cli-update.log");
+        until("what it printed is kept", async || std::fs::read(&printed).is_ok_and(|log| !log.is_empty())).await;
+        host.hands.advance(27 * HOUR);
+    }
+    until("the registry is asked once more", async || registry.asked() == 8).await;
+    a_while().await;
+    assert_eq!(called(), 3);
+    assert_eq!(host.status().await.cli_updates.len(), 1, "the operator is told of it all the same");
+    let asked = format!("--root {} update apply", host.root.path().canonicalize().unwrap().display());
+    assert!(std::fs::read_to_string(&calls).unwrap().lines().all(|line| line == asked));
+    host.end().await;
+}
+
+#[tokio::test]
 async fn never_and_a_rehearsal_ask_nobody() {
     let start = Timestamp::from_second(START).unwrap();
-    for (policy, rehearsal) in [("never", false), ("notify", true)] {
+    for (policy, rehearsal) in [("never", false), ("notify", true), ("auto", true)] {
         let registry = Registry::new().await;
         let host = Running::start(tempfile::tempdir().unwrap(), start, policy, &registry, rehearsal).await;
         host.hands.advance(16 * MINUTE);
