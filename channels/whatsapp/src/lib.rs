@@ -10,6 +10,7 @@
 pub mod account;
 mod cli;
 pub mod data;
+mod dial;
 pub mod hook;
 pub mod host;
 pub mod link;

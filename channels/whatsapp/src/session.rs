@@ -11,9 +11,9 @@ use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::prelude::*;
 use whatsapp_rust::store::SqliteStore;
-use whatsapp_rust::transport::TokioWebSocketTransportFactory;
 
 use crate::data::{Account, AccountState, Data, Group, Lock};
+use crate::dial::Dial;
 use crate::map::Identity;
 
 /// How long an end may take: buffers are flushed, the server is told.
@@ -60,15 +60,15 @@ impl Session {
         let path = data.keys();
         let path = path.to_str().context("the data folder's name is not UTF-8")?;
         let store = SqliteStore::new(path).await.context("the keys cannot be opened")?;
-        let mut transport = TokioWebSocketTransportFactory::new();
         let mut builder = Bot::builder().with_backend(store);
+        let mut rehearsal = None;
         if let Endpoint::Rehearsal { url, version } = endpoint {
-            transport = transport.with_url(url);
+            rehearsal = Some(url.as_str());
             // At WhatsApp the phone tells the name, and another one would be the account's new name.
             builder = builder.with_version(*version).with_push_name("Andy").with_wanted_pre_key_count(40);
         }
         let mut builder = builder
-            .with_transport_factory(transport)
+            .with_transport_factory(Dial::new(rehearsal)?)
             // What the phone shows in its list of linked devices. Anything but a system's name is refused.
             .with_device_props(DevicePropsOverride::new().with_os("Linux"))
             .skip_history_sync()

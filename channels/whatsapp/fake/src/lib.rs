@@ -58,6 +58,8 @@ impl FakeServer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some(server) = me.upgrade() else { break };
+                // As any server of small frames does.
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     if let Err(error) = server.serve(stream).await {
                         tracing::debug!("a connection ended: {error:#}");
