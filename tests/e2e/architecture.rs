@@ -251,6 +251,7 @@ const BY_PATH: &[(&str, &str)] = &[
     ("host/src/store/backup.rs", "the database"),
     ("host/src/telemetry", "the log, and the record in `data/logs`"),
     ("host/src/update/lookout.rs", "what is known of newer releases, in `data/`, which is in no container"),
+    ("host/src/update/taker.rs", "what the last update printed, in `data/`"),
     ("host/src/update/rehearse.rs", "the log of a rehearsal"),
     ("host/src/upkeep.rs", "the size of the database's log"),
     ("host/src/usage/price_file.rs", "the operator's prices"),
